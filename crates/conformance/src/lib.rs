@@ -1,0 +1,1 @@
+//! One table of cases per op, checking any backend against the reference.

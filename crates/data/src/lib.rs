@@ -1,0 +1,1 @@
+//! Dataset files to examples to seeded, packed batches.

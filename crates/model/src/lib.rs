@@ -1,0 +1,1 @@
+//! Configuration, weights, forward and backward of post-layer-norm encoders, generic over the backend.

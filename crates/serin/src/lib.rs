@@ -1,0 +1,1 @@
+//! Fine-tune, evaluate and serve text classifiers of the RoBERTa family.

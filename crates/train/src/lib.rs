@@ -1,0 +1,1 @@
+//! Optimizer groups, loss scaling, schedules, the training loop, evaluation.
