@@ -1,1 +1,7 @@
-//! Element types, shapes and aligned buffers; no arithmetic.
+//! Element types and aligned buffers: where numbers live. No arithmetic.
+
+mod buffer;
+mod element;
+
+pub use buffer::AlignedBuffer;
+pub use element::{DType, Element};
