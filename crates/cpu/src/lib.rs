@@ -1,1 +1,12 @@
-//! The Backend on the CPU: one file per op, inner loops per instruction set.
+//! The [`Backend`](serin_ops::Backend) on the CPU: one folder per family of ops, inner loops per instruction set.
+#![allow(unsafe_code)] // vector kernels; each use states the fact that makes it sound
+
+mod attention;
+mod backend;
+mod gemm;
+mod isa;
+mod rows;
+mod threads;
+
+pub use backend::{Cpu, CpuOptions};
+pub use isa::{Isa, IsaError, IsaLevel};

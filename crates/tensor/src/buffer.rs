@@ -78,6 +78,20 @@ impl AlignedBuffer {
     }
 }
 
+impl AlignedBuffer {
+    /// The elements' bytes, in the machine's order.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the first `len * size` bytes are initialised plain numbers.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len * self.dtype.size()) }
+    }
+
+    /// The elements' bytes, to write; every bit pattern is a valid element.
+    pub fn as_mut_bytes(&mut self) -> &mut [u8] {
+        // SAFETY: as in `as_bytes`, and `&mut self` excludes every other access.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len * self.dtype.size()) }
+    }
+}
+
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         // SAFETY: `start` came from `alloc` with this very layout and is freed once.

@@ -1,0 +1,1 @@
+//! Plain loops in f32 and f64: the definition of correct.
