@@ -69,7 +69,7 @@ impl Dropout {
 /// (`first_row` is then `first_sequence * heads << 32`), and the column is the key's position.
 pub fn keep(dropout: &Dropout, row: u64, column: u32) -> bool {
     let both = draws(dropout.row_key(row), column / 2);
-    let draw = if column % 2 == 0 { both & 0xffff } else { both >> 16 };
+    let draw = if column.is_multiple_of(2) { both & 0xffff } else { both >> 16 };
     draw >= dropout.threshold
 }
 
