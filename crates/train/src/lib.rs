@@ -1,1 +1,3 @@
 //! Optimizer groups, loss scaling, schedules, the training loop, evaluation.
+
+pub mod report;
