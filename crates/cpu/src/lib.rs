@@ -6,6 +6,7 @@ mod backend;
 mod gemm;
 mod isa;
 mod rows;
+mod simd;
 mod threads;
 
 pub use backend::{Cpu, CpuOptions};
