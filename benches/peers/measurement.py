@@ -1,0 +1,66 @@
+"""Timing shared by the comparison runs: medians over repetitions, operation counts, JSON lines."""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+# (sequences, tokens each): two throughput shapes and one for latency.
+SHAPES = ["8x512", "32x128", "1x32"]
+
+
+def add_timing_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="SEQUENCESxTOKENS")
+    parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="0: the engine's own choice")
+
+
+def parse_shape(shape: str) -> tuple[int, int]:
+    sequences, tokens = shape.split("x")
+    return int(sequences), int(tokens)
+
+
+def peak_memory_mib() -> float:
+    """The process's largest resident size so far (Linux counts in KiB)."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def forward_flops(config, sequences: int, tokens: int) -> float:
+    """Multiplications and additions of the encoder's matrix products: 8h² + 4hi a token for the linear layers, 4Th for attention."""
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    a_token = 8 * hidden**2 + 4 * hidden * intermediate + 4 * tokens * hidden
+    return float(sequences * tokens * config.num_hidden_layers * a_token)
+
+
+def measure(run, warmup: int, repetitions: int) -> list[float]:
+    """Seconds of each repetition of `run()`, after `warmup` unmeasured ones."""
+    for _ in range(warmup):
+        run()
+    seconds = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def report_inference(engine: str, version: str, precision: str, config, shape: str, seconds: list[float], **more) -> None:
+    """Prints one JSON line on a shape."""
+    sequences, tokens = parse_shape(shape)
+    median = statistics.median(seconds)
+    line = {
+        "engine": engine,
+        "version": version,
+        "precision": precision,
+        "shape": shape,
+        "median_ms": round(median * 1e3, 3),
+        "fastest_ms": round(min(seconds) * 1e3, 3),
+        "slowest_ms": round(max(seconds) * 1e3, 3),
+        "repetitions": len(seconds),
+        "tokens_per_second": round(sequences * tokens / median, 1),
+        "tflops": round(forward_flops(config, sequences, tokens) / median / 1e12, 4),
+        "peak_memory_mib": peak_memory_mib(),
+    }
+    print(json.dumps(line | more), flush=True)
