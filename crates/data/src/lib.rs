@@ -1,1 +1,24 @@
-//! Dataset files to examples to seeded, packed batches.
+//! Dataset files to rows to labelled examples, and rows back out with predictions.
+//!
+//! [`load_dataset`] reads a split into memory to learn from or to measure with; [`RowReader`] and [`RowWriter`] pass
+//! rows through in constant memory for bulk prediction. [`stratified_split`] and [`epoch_order`] are seeded and the
+//! same on every platform; [`DataCheck`] says what is odd about the data before anything is learned from it.
+
+mod check;
+mod columns;
+mod dataset;
+mod error;
+mod labels;
+mod random;
+mod resolve;
+mod rows;
+mod sample;
+
+pub use crate::check::{DataCheck, Finding, Overlap, SplitCheck, Truncation};
+pub use crate::columns::{ColumnOptions, Columns, LabelColumns, LabelUse};
+pub use crate::dataset::{DataSpec, Dataset, Example, load_dataset, text_cell};
+pub use crate::error::{DataError, Location};
+pub use crate::labels::{LabelSet, ProblemType, Target};
+pub use crate::resolve::{DataFolder, Source, Split};
+pub use crate::rows::{Cell, Format, ReadOptions, Row, RowReader, scan_schema};
+pub use crate::sample::{epoch_order, stratified_split};

@@ -1,0 +1,89 @@
+//! Parquet files, batch by batch, with the label names that `datasets` leaves in their metadata.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use serde_json::Value;
+
+use super::row::{Cells, Row};
+use super::{FileRows, OpenFile};
+use crate::error::{DataError, Location};
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 512;
+
+/// The schema metadata key under which `datasets` keeps its features.
+pub(crate) const FEATURES_KEY: &str = "huggingface";
+
+struct ParquetRows {
+    path: Arc<Path>,
+    batches: ParquetRecordBatchReader,
+    batch: Arc<RecordBatch>,
+    index: usize,
+}
+
+/// Opens a Parquet file.
+pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
+    let file = File::open(&path).map_err(|source| DataError::Open { path: path.to_path_buf(), source })?;
+    let unreadable = |error: &dyn std::fmt::Display| DataError::Parquet {
+        at: Location::file(Arc::clone(&path)),
+        message: error.to_string(),
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(&error))?;
+    let schema = Arc::clone(builder.schema());
+    let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| unreadable(&error))?;
+    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let label_names = class_labels(&schema);
+    let batch = Arc::new(RecordBatch::new_empty(Arc::clone(&schema)));
+    let rows = ParquetRows { path, batches, batch, index: 0 };
+    let mut open = OpenFile::new(names.into(), Box::new(rows));
+    open.label_names = label_names;
+    open.schema = schema;
+    Ok(open)
+}
+
+impl FileRows for ParquetRows {
+    fn next_row(&mut self, number: u64) -> Result<Option<Row>, DataError> {
+        while self.index >= self.batch.num_rows() {
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            let batch = batch.map_err(|error| DataError::Parquet {
+                at: Location::file(Arc::clone(&self.path)).with_row(number),
+                message: error.to_string(),
+            })?;
+            self.batch = Arc::new(batch);
+            self.index = 0;
+        }
+        let cells = Cells::Arrow { batch: Arc::clone(&self.batch), index: self.index };
+        self.index += 1;
+        Ok(Some(Row { path: Arc::clone(&self.path), line: None, number, cells }))
+    }
+}
+
+/// The names of every `ClassLabel` column, also of lists of them, from the metadata that `datasets` writes:
+/// `{"info": {"features": {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}}}`.
+fn class_labels(schema: &Schema) -> BTreeMap<String, Vec<String>> {
+    let mut names = BTreeMap::new();
+    let metadata = schema.metadata().get(FEATURES_KEY);
+    let Some(Ok(metadata)) = metadata.map(|text| serde_json::from_str::<Value>(text)) else {
+        return names;
+    };
+    let Some(features) = metadata.pointer("/info/features").and_then(Value::as_object) else {
+        return names;
+    };
+    for (column, feature) in features {
+        // A list of labels is `{"feature": {...}, "_type": "List"}`, or `[{...}]` in old files.
+        let inner = feature.get("feature").or_else(|| feature.get(0)).unwrap_or(feature);
+        let is_class_label = inner.get("_type").and_then(Value::as_str) == Some("ClassLabel");
+        let listed = inner.get("names").and_then(Value::as_array);
+        if let (true, Some(listed)) = (is_class_label, listed) {
+            let listed: Option<Vec<String>> = listed.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+            names.extend(listed.map(|listed| (column.clone(), listed)));
+        }
+    }
+    names
+}
