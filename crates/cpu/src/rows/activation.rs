@@ -1,16 +1,60 @@
 //! Backward of the element-wise activations.
 
+use super::split::{Parts, for_element_blocks};
 use crate::Cpu;
+use crate::simd::{Kernel, Simd, Storage, activation_derivative, dispatch, for_dtype, read, write};
 use serin_ops::Activation;
 use serin_tensor::AlignedBuffer;
 
+/// `d ⊙= f'(saved)`.
+struct ThroughActivation<'a, T> {
+    function: Activation,
+    saved: &'a [T],
+    d: &'a mut [T],
+}
+
+impl<T: Storage> Kernel for ThroughActivation<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // One loop a function, each without a branch on it.
+        match self.function {
+            Activation::Identity => {}
+            Activation::Gelu => self.each(simd, Activation::Gelu),
+            Activation::GeluTanh => self.each(simd, Activation::GeluTanh),
+            Activation::Relu => self.each(simd, Activation::Relu),
+            Activation::Tanh => self.each(simd, Activation::Tanh),
+            Activation::Silu => self.each(simd, Activation::Silu),
+        }
+    }
+}
+
+impl<T: Storage> ThroughActivation<'_, T> {
+    #[inline(always)]
+    fn each<S: Simd>(self, simd: S, function: Activation) {
+        for (saved, d) in self.saved.chunks(S::LANES).zip(self.d.chunks_mut(S::LANES)) {
+            let slope = activation_derivative(simd, function, read(simd, saved));
+            write(simd, d, simd.mul(read(simd, d), slope));
+        }
+    }
+}
+
 pub(crate) fn activation_backward(
-    _cpu: &Cpu,
-    _activation: Activation,
-    _saved: &AlignedBuffer,
-    _rows: usize,
-    _width: usize,
-    _d: &mut AlignedBuffer,
+    cpu: &Cpu,
+    function: Activation,
+    saved: &AlignedBuffer,
+    rows: usize,
+    width: usize,
+    d: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    let len = rows * width;
+    for_dtype!(d.dtype(), T => {
+        let saved = &saved.as_slice::<T>()[..len];
+        let d = Parts::new(&mut d.as_mut_slice::<T>()[..len]);
+        for_element_blocks(cpu, len, &|block| {
+            // SAFETY: blocks are disjoint.
+            let d = unsafe { d.part(block.clone()) };
+            dispatch(cpu.isa, ThroughActivation { function, saved: &saved[block], d });
+        });
+    });
 }

@@ -1,0 +1,218 @@
+//! The backward of residual, dropout and layer norm.
+//!
+//! With `n = (s - mean) / √(var + ε)` and `g = γ dy`: `ds = (g - mean(g) - n mean(g n)) / √(var + ε)`, `dγ = Σ_rows dy n`,
+//! `dβ = Σ_rows dy` (Ba, Kiros, Hinton 2016).
+
+use super::split::{Parts, for_row_blocks, rows_per_block, with_partial_sums};
+use crate::Cpu;
+use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, keep_pair, read, write};
+use serin_ops::Dropout;
+use serin_tensor::AlignedBuffer;
+
+/// The backward on a block of rows, of which the first is `first_row` of the buffer.
+struct LayerNormBackward<'a, T> {
+    /// `[rows, width]` each.
+    dy: &'a [T],
+    sum: &'a [T],
+    /// `[rows, 2]`.
+    statistics: &'a [f32],
+    /// `[width]`.
+    weight: &'a [f32],
+    first_row: usize,
+    /// `[rows, width]`, as is what is in `d_x`.
+    d_sum: &'a mut [T],
+    d_x: Option<(Dropout, &'a mut [T])>,
+    /// This block's share of dγ and dβ, `[width]` each; overwritten.
+    d_weight: &'a mut [f32],
+    d_bias: &'a mut [f32],
+}
+
+impl<T: Storage> Kernel for LayerNormBackward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let width = self.weight.len();
+        self.d_weight.fill(0.0);
+        self.d_bias.fill(0.0);
+        for row in 0..self.dy.len() / width {
+            let elements = row * width..(row + 1) * width;
+            let forward = Row {
+                dy: &self.dy[elements.clone()],
+                sum: &self.sum[elements.clone()],
+                weight: self.weight,
+                mean: self.statistics[2 * row],
+                inverse: self.statistics[2 * row + 1],
+            };
+            let means = forward.means(simd);
+            let d_sum = &mut self.d_sum[elements.clone()];
+            forward.backward(simd, means, d_sum, self.d_weight, self.d_bias);
+            if let Some((dropout, d_x)) = &mut self.d_x {
+                let key = dropout.row_key((self.first_row + row) as u64);
+                copy_dropped(simd, d_sum, key, *dropout, &mut d_x[elements]);
+            }
+        }
+    }
+}
+
+/// A row of the forward pass and the gradient that comes to it.
+struct Row<'a, T> {
+    dy: &'a [T],
+    sum: &'a [T],
+    weight: &'a [f32],
+    mean: f32,
+    inverse: f32,
+}
+
+impl<T: Storage> Row<'_, T> {
+    /// dy, n and g from column `start` on.
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S, start: usize) -> [S::F32; 3] {
+        let columns = start..self.dy.len().min(start + S::LANES);
+        let dy = read(simd, &self.dy[columns.clone()]);
+        let deviation = simd.sub(read(simd, &self.sum[columns.clone()]), simd.splat(self.mean));
+        [dy, simd.mul(deviation, simd.splat(self.inverse)), simd.mul(dy, read(simd, &self.weight[columns]))]
+    }
+
+    /// The means of g and of g n. Absent lanes have g = 0.
+    #[inline(always)]
+    fn means<S: Simd>(&self, simd: S) -> [f32; 2] {
+        let mut totals = [simd.zero(); 4];
+        for (chunk, start) in (0..self.dy.len()).step_by(S::LANES).enumerate() {
+            let [_, n, g] = self.load(simd, start);
+            let parity = chunk % 2;
+            totals[parity] = simd.add(totals[parity], g);
+            totals[2 + parity] = simd.fma(g, n, totals[2 + parity]);
+        }
+        let width = self.dy.len() as f32;
+        [simd.sum(simd.add(totals[0], totals[1])) / width, simd.sum(simd.add(totals[2], totals[3])) / width]
+    }
+
+    #[inline(always)]
+    fn backward<S: Simd>(&self, simd: S, means: [f32; 2], d_sum: &mut [T], d_weight: &mut [f32], d_bias: &mut [f32]) {
+        let [mean_g, mean_gn] = means.map(|mean| simd.splat(mean));
+        let inverse = simd.splat(self.inverse);
+        let outputs = d_sum.chunks_mut(S::LANES).zip(d_weight.chunks_mut(S::LANES)).zip(d_bias.chunks_mut(S::LANES));
+        for (chunk, ((d_sum, d_weight), d_bias)) in outputs.enumerate() {
+            let [dy, n, g] = self.load(simd, chunk * S::LANES);
+            let centered = simd.neg_fma(n, mean_gn, simd.sub(g, mean_g));
+            write(simd, d_sum, simd.mul(centered, inverse));
+            write(simd, d_weight, simd.fma(dy, n, read(simd, d_weight)));
+            write(simd, d_bias, simd.add(read(simd, d_bias), dy));
+        }
+    }
+}
+
+/// `d_x = dropout(d_sum)`.
+#[inline(always)]
+fn copy_dropped<S: Simd, T: Storage>(simd: S, d_sum: &[T], key: u32, dropout: Dropout, d_x: &mut [T]) {
+    let scale = simd.splat(dropout.scale);
+    let pairs = d_sum.chunks(2 * S::LANES).zip(d_x.chunks_mut(2 * S::LANES));
+    for (pair, (d_sum, d_x)) in pairs.enumerate() {
+        let keep = keep_pair(simd, key, (pair * 2 * S::LANES) as u32, dropout.threshold);
+        let middle = d_sum.len().min(S::LANES);
+        let values = [read(simd, &d_sum[..middle]), read(simd, &d_sum[middle..])];
+        let [a, b] = drop_pair(simd, keep, scale, values);
+        let (first, second) = d_x.split_at_mut(middle);
+        write(simd, first, a);
+        write(simd, second, b);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn add_layer_norm_backward(
+    cpu: &Cpu,
+    dy: &AlignedBuffer,
+    sum: &AlignedBuffer,
+    statistics: &AlignedBuffer,
+    weight: &AlignedBuffer,
+    rows: usize,
+    width: usize,
+    d_sum: &mut AlignedBuffer,
+    d_x: Option<(Dropout, &mut AlignedBuffer)>,
+    d_weight: &mut AlignedBuffer,
+    d_bias: &mut AlignedBuffer,
+) {
+    if width == 0 {
+        return;
+    }
+    let blocks = rows.div_ceil(rows_per_block(width));
+    with_partial_sums(blocks * 2 * width, |partial_sums| {
+        let (statistics, weight) = (&statistics.as_slice()[..2 * rows], &weight.as_slice()[..width]);
+        for_dtype!(dy.dtype(), T => {
+            let len = rows * width;
+            let call = Backward::<T> {
+                dy: &dy.as_slice()[..len],
+                sum: &sum.as_slice()[..len],
+                statistics,
+                weight,
+                d_sum: Parts::new(&mut d_sum.as_mut_slice()[..len]),
+                d_x: d_x.map(|(dropout, d_x)| (dropout, Parts::new(&mut d_x.as_mut_slice()[..len]))),
+                partial_sums: Parts::new(partial_sums),
+            };
+            call.run(cpu, rows);
+        });
+        let (d_weight, d_bias) = (d_weight.as_mut_slice::<f32>(), d_bias.as_mut_slice::<f32>());
+        for partial in partial_sums.chunks_exact(2 * width) {
+            dispatch(cpu.isa, AddTo { value: &partial[..width], sum: &mut d_weight[..width] });
+            dispatch(cpu.isa, AddTo { value: &partial[width..], sum: &mut d_bias[..width] });
+        }
+    });
+}
+
+/// The buffers of a call, typed, with outputs in parts.
+struct Backward<'a, T> {
+    dy: &'a [T],
+    sum: &'a [T],
+    statistics: &'a [f32],
+    weight: &'a [f32],
+    d_sum: Parts<'a, T>,
+    d_x: Option<(Dropout, Parts<'a, T>)>,
+    /// `[blocks, 2, width]`.
+    partial_sums: Parts<'a, f32>,
+}
+
+impl<T: Storage> Backward<'_, T> {
+    fn run(&self, cpu: &Cpu, rows: usize) {
+        let width = self.weight.len();
+        for_row_blocks(cpu, rows, width, &|block| {
+            let elements = block.start * width..block.end * width;
+            let partial = block.start / rows_per_block(width) * 2 * width;
+            // SAFETY: blocks are disjoint, and so are their elements and partial sums.
+            let (d_sum, d_x, partial_sums) = unsafe {
+                let d_x = self.d_x.as_ref().map(|(dropout, d_x)| (*dropout, d_x.part(elements.clone())));
+                (self.d_sum.part(elements.clone()), d_x, self.partial_sums.part(partial..partial + 2 * width))
+            };
+            let (d_weight, d_bias) = partial_sums.split_at_mut(width);
+            dispatch(
+                cpu.isa,
+                LayerNormBackward {
+                    dy: &self.dy[elements.clone()],
+                    sum: &self.sum[elements],
+                    statistics: &self.statistics[2 * block.start..2 * block.end],
+                    weight: self.weight,
+                    first_row: block.start,
+                    d_sum,
+                    d_x,
+                    d_weight,
+                    d_bias,
+                },
+            );
+        });
+    }
+}
+
+/// `sum += value`.
+struct AddTo<'a> {
+    value: &'a [f32],
+    sum: &'a mut [f32],
+}
+
+impl Kernel for AddTo<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (value, sum) in self.value.chunks(S::LANES).zip(self.sum.chunks_mut(S::LANES)) {
+            write(simd, sum, simd.add(read(simd, sum), read(simd, value)));
+        }
+    }
+}
