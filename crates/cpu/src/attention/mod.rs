@@ -1,34 +1,110 @@
 //! Packed multi-head self-attention, forward and backward.
 
+mod backward;
+mod compile;
+mod exponential;
 pub(crate) mod first_row;
+mod forward;
+mod heads;
+mod product;
+mod scratch;
+mod softmax;
+mod storage;
+#[cfg(test)]
+mod tests;
 
 use crate::Cpu;
+use backward::Backward;
+use forward::Forward;
+use half::{bf16, f16};
+use heads::{Head, Shared};
 use serin_ops::{AttentionShape, Dropout};
-use serin_tensor::AlignedBuffer;
+use serin_tensor::{AlignedBuffer, DType};
+use storage::Storage;
 
 pub(crate) fn attention(
-    _cpu: &Cpu,
-    _qkv: &AlignedBuffer,
-    _sequences: &[u32],
-    _shape: AttentionShape,
-    _dropout: Option<Dropout>,
-    _log_sum_exp: Option<&mut AlignedBuffer>,
-    _out: &mut AlignedBuffer,
+    cpu: &Cpu,
+    qkv: &AlignedBuffer,
+    sequences: &[u32],
+    shape: AttentionShape,
+    dropout: Option<Dropout>,
+    log_sum_exp: Option<&mut AlignedBuffer>,
+    out: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    let forward = match qkv.dtype() {
+        DType::F32 => forward::<f32>,
+        DType::BF16 => forward::<bf16>,
+        DType::F16 => forward::<f16>,
+    };
+    forward(cpu, qkv, sequences, shape, dropout, log_sum_exp, out);
+}
+
+fn forward<T: Storage>(
+    cpu: &Cpu,
+    qkv: &AlignedBuffer,
+    sequences: &[u32],
+    shape: AttentionShape,
+    dropout: Option<Dropout>,
+    log_sum_exp: Option<&mut AlignedBuffer>,
+    out: &mut AlignedBuffer,
+) {
+    let rows = heads::rows(sequences);
+    let qkv = &qkv.as_slice::<T>()[..rows * 3 * shape.width()];
+    let out = Shared::new(&mut out.as_mut_slice::<T>()[..rows * shape.width()], shape.width());
+    let log_sum_exp =
+        log_sum_exp.map(|saved| Shared::new(&mut saved.as_mut_slice::<f32>()[..rows * shape.heads], rows));
+    heads::for_each(cpu, sequences, shape, &|head| {
+        scratch::with(forward::memory(shape, head.len), |memory| {
+            let log_sum_exp = log_sum_exp.as_ref();
+            compile::run(cpu.isa, Forward { head, shape, dropout, qkv, out: &out, log_sum_exp, memory });
+        });
+    });
 }
 
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn attention_backward(
-    _cpu: &Cpu,
-    _d_out: &AlignedBuffer,
-    _qkv: &AlignedBuffer,
-    _out: &AlignedBuffer,
-    _log_sum_exp: &AlignedBuffer,
-    _sequences: &[u32],
-    _shape: AttentionShape,
-    _dropout: Option<Dropout>,
-    _d_qkv: &mut AlignedBuffer,
+    cpu: &Cpu,
+    d_out: &AlignedBuffer,
+    qkv: &AlignedBuffer,
+    out: &AlignedBuffer,
+    log_sum_exp: &AlignedBuffer,
+    sequences: &[u32],
+    shape: AttentionShape,
+    dropout: Option<Dropout>,
+    d_qkv: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    let backward = match qkv.dtype() {
+        DType::F32 => backward::<f32>,
+        DType::BF16 => backward::<bf16>,
+        DType::F16 => backward::<f16>,
+    };
+    backward(cpu, d_out, qkv, out, log_sum_exp, sequences, shape, dropout, d_qkv);
+}
+
+#[allow(clippy::too_many_arguments)]
+fn backward<T: Storage>(
+    cpu: &Cpu,
+    d_out: &AlignedBuffer,
+    qkv: &AlignedBuffer,
+    out: &AlignedBuffer,
+    log_sum_exp: &AlignedBuffer,
+    sequences: &[u32],
+    shape: AttentionShape,
+    dropout: Option<Dropout>,
+    d_qkv: &mut AlignedBuffer,
+) {
+    let rows = heads::rows(sequences);
+    let qkv = &qkv.as_slice::<T>()[..rows * 3 * shape.width()];
+    let d_out = &d_out.as_slice::<T>()[..rows * shape.width()];
+    let out = &out.as_slice::<T>()[..rows * shape.width()];
+    let log_sum_exp = &log_sum_exp.as_slice::<f32>()[..rows * shape.heads];
+    let d_qkv = Shared::new(&mut d_qkv.as_mut_slice::<T>()[..rows * 3 * shape.width()], 3 * shape.width());
+    heads::for_each(cpu, sequences, shape, &|head| {
+        let Head { first, len, .. } = head;
+        let log_sum_exp = &log_sum_exp[head.head * rows + first..][..len];
+        scratch::with(backward::memory(shape, len), |memory| {
+            let d_qkv = &d_qkv;
+            compile::run(cpu.isa, Backward { head, shape, dropout, d_out, qkv, out, log_sum_exp, d_qkv, memory });
+        });
+    });
 }
