@@ -1,64 +1,178 @@
 //! Matrix products: a linear layer forward, with respect to its input, and with respect to its weight.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
+mod backward_weight;
+mod epilogue;
+mod f32_kernel;
+mod kernel;
+mod product;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod weight;
+
+pub(crate) use weight::PackedWeight;
+
 use crate::Cpu;
+use crate::simd::{Storage, for_dtype};
+use backward_weight::WeightGradient;
+use epilogue::{BackwardInput, Forward, Output, Through};
+use f32_kernel::Vectors;
+#[cfg(target_arch = "x86_64")]
+use half::bf16;
+use kernel::BlockKernel;
+use product::multiply;
 use serin_ops::{Activation, InputGradient};
 use serin_tensor::{AlignedBuffer, DType};
-
-/// A linear layer's matrix `[out, in]` laid out for the products of one storage type.
-pub struct PackedWeight {}
-
-impl PackedWeight {
-    pub(crate) fn pack(
-        _cpu: &Cpu,
-        _values: &[f32],
-        _out_features: usize,
-        _in_features: usize,
-        _dtype: DType,
-        _trainable: bool,
-    ) -> PackedWeight {
-        unimplemented!()
-    }
-
-    pub(crate) fn refresh(&mut self, _cpu: &Cpu, _master: &[f32]) {
-        unimplemented!()
-    }
-}
+use tiles::{Layout, View};
+use weight::Format;
 
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn linear(
-    _cpu: &Cpu,
-    _x: &AlignedBuffer,
-    _weight: &PackedWeight,
-    _bias: Option<&AlignedBuffer>,
-    _activation: Activation,
-    _rows: usize,
-    _pre_activation: Option<&mut AlignedBuffer>,
-    _y: &mut AlignedBuffer,
+    cpu: &Cpu,
+    x: &AlignedBuffer,
+    weight: &PackedWeight,
+    bias: Option<&AlignedBuffer>,
+    activation: Activation,
+    rows: usize,
+    pre_activation: Option<&mut AlignedBuffer>,
+    y: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    let call = Linear { x, weight, bias, activation, rows, pre_activation, y };
+    with_kernel(cpu, weight.dtype(), weight.format(), call);
 }
 
 pub(crate) fn linear_backward_input(
-    _cpu: &Cpu,
-    _dy: &AlignedBuffer,
-    _weight: &PackedWeight,
-    _rows: usize,
-    _gradient: InputGradient<'_, Cpu>,
-    _dx: &mut AlignedBuffer,
+    cpu: &Cpu,
+    dy: &AlignedBuffer,
+    weight: &PackedWeight,
+    rows: usize,
+    gradient: InputGradient<'_, Cpu>,
+    dx: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    with_kernel(cpu, weight.dtype(), weight.format(), LinearBackwardInput { dy, weight, rows, gradient, dx });
 }
 
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn linear_backward_weight(
-    _cpu: &Cpu,
-    _dy: &AlignedBuffer,
-    _x: &AlignedBuffer,
-    _rows: usize,
-    _out_features: usize,
-    _in_features: usize,
-    _d_weight: &mut AlignedBuffer,
-    _d_bias: &mut AlignedBuffer,
+    cpu: &Cpu,
+    dy: &AlignedBuffer,
+    x: &AlignedBuffer,
+    rows: usize,
+    out_features: usize,
+    in_features: usize,
+    d_weight: &mut AlignedBuffer,
+    d_bias: &mut AlignedBuffer,
 ) {
-    unimplemented!()
+    let call = LinearBackwardWeight { dy, x, rows, out_features, in_features, d_weight, d_bias };
+    with_kernel(cpu, dy.dtype(), Format::of(dy.dtype(), cpu.isa), call);
+}
+
+/// An op that is written once for all kernels.
+trait Call {
+    /// Runs with `kernel`, the operands of the call being stored as `T`.
+    fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
+    where
+        K::Right: Layout<Element = T>;
+}
+
+/// Chooses the kernel: the best that multiplies panels of this type and format.
+fn with_kernel(cpu: &Cpu, dtype: DType, format: Format, call: impl Call) {
+    match format {
+        #[cfg(target_arch = "x86_64")]
+        Format::Pairs => match (cpu.isa.amx, cpu.isa.avx512_bf16) {
+            (Some(kernel), _) => call.with::<_, bf16>(cpu, kernel),
+            (None, Some(kernel)) => call.with::<_, bf16>(cpu, kernel),
+            (None, None) => unreachable!("only where there are instructions for pairs"),
+        },
+        #[cfg(not(target_arch = "x86_64"))]
+        Format::Pairs => unreachable!("only where there are instructions for pairs"),
+        Format::Singles => for_dtype!(dtype, T => call.with::<_, T>(cpu, Vectors::<T>::of(cpu.isa))),
+    }
+}
+
+struct Linear<'a> {
+    x: &'a AlignedBuffer,
+    weight: &'a PackedWeight,
+    bias: Option<&'a AlignedBuffer>,
+    activation: Activation,
+    rows: usize,
+    pre_activation: Option<&'a mut AlignedBuffer>,
+    y: &'a mut AlignedBuffer,
+}
+
+impl Call for Linear<'_> {
+    fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
+    where
+        K::Right: Layout<Element = T>,
+    {
+        let (rows, columns) = (self.rows, self.weight.out_features());
+        let x = View::of(self.x.as_slice::<T>(), rows, self.weight.in_features());
+        let epilogue = Forward {
+            isa: cpu.isa,
+            bias: self.bias.map(|bias| &bias.as_slice::<f32>()[..columns]),
+            activation: self.activation,
+            pre_activation: self.pre_activation.map(|values| Output::of(values.as_mut_slice::<T>(), rows, columns)),
+            y: Output::of(self.y.as_mut_slice::<T>(), rows, columns),
+        };
+        multiply(&cpu.threads, kernel, x, self.weight.forward_panels(), columns, &epilogue);
+    }
+}
+
+struct LinearBackwardInput<'a> {
+    dy: &'a AlignedBuffer,
+    weight: &'a PackedWeight,
+    rows: usize,
+    gradient: InputGradient<'a, Cpu>,
+    dx: &'a mut AlignedBuffer,
+}
+
+impl Call for LinearBackwardInput<'_> {
+    fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
+    where
+        K::Right: Layout<Element = T>,
+    {
+        let (rows, columns) = (self.rows, self.weight.in_features());
+        let dy = View::of(self.dy.as_slice::<T>(), rows, self.weight.out_features());
+        let through = match self.gradient {
+            InputGradient::Store => Through::Store,
+            InputGradient::Accumulate => Through::Accumulate,
+            InputGradient::ThroughActivation(activation, saved) => {
+                Through::Activation(activation, &saved.as_slice::<T>()[..rows * columns])
+            }
+        };
+        let dx = Output::of(self.dx.as_mut_slice::<T>(), rows, columns);
+        let epilogue = BackwardInput { isa: cpu.isa, through, dx };
+        multiply(&cpu.threads, kernel, dy, self.weight.backward_panels(), columns, &epilogue);
+    }
+}
+
+struct LinearBackwardWeight<'a> {
+    dy: &'a AlignedBuffer,
+    x: &'a AlignedBuffer,
+    rows: usize,
+    out_features: usize,
+    in_features: usize,
+    d_weight: &'a mut AlignedBuffer,
+    d_bias: &'a mut AlignedBuffer,
+}
+
+impl Call for LinearBackwardWeight<'_> {
+    fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
+    where
+        K::Right: Layout<Element = T>,
+    {
+        let gradient = WeightGradient {
+            dy: self.dy.as_slice::<T>(),
+            x: self.x.as_slice::<T>(),
+            rows: self.rows,
+            out_features: self.out_features,
+            in_features: self.in_features,
+        };
+        gradient.add(cpu, kernel, self.d_weight.as_mut_slice(), self.d_bias.as_mut_slice());
+    }
 }

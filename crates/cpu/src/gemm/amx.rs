@@ -1,0 +1,118 @@
+//! bf16 blocks on AMX: four C tiles, two left and two right tiles, `tdpbf16ps`.
+
+use super::kernel::{BLOCK, BlockKernel};
+use super::tiles::Pairs;
+use crate::isa::{Amx, IsaLevel};
+use half::bf16;
+use std::arch::asm;
+use std::marker::PhantomData;
+
+/// The operand of `ldtilecfg`: palette 1, all eight tiles of 16 rows of 64 bytes.
+#[repr(C, align(64))]
+struct TileConfiguration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+static FULL_TILES: TileConfiguration = TileConfiguration {
+    palette: 1,
+    start_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/// Tiles configured on this thread; released when dropped, so that a context switch need not save them.
+pub(super) struct TileSession(PhantomData<*const ()>);
+
+impl Drop for TileSession {
+    fn drop(&mut self) {
+        // SAFETY: a session only exists where AMX does.
+        unsafe {
+            asm!("tilerelease", out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _,
+                out("tmm5") _, out("tmm6") _, out("tmm7") _, options(nostack, nomem, preserves_flags));
+        }
+    }
+}
+
+impl BlockKernel for Amx {
+    type Left = Pairs;
+    type Right = Pairs;
+    type Session = TileSession;
+
+    fn level(self) -> IsaLevel {
+        IsaLevel::Amx
+    }
+
+    fn begin(self) -> TileSession {
+        // SAFETY: `Amx` proves that the CPU has AMX and that the kernel permits it; the operand is 64 bytes.
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const FULL_TILES, out("tmm0") _, out("tmm1") _, out("tmm2") _,
+                out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly, preserves_flags));
+        }
+        TileSession(PhantomData)
+    }
+
+    unsafe fn block(
+        self,
+        left: *const bf16,
+        right: *const bf16,
+        chunks: usize,
+        c: &mut [f32; BLOCK],
+        accumulate: bool,
+    ) {
+        // SAFETY: tiles are configured as 16 rows of 64 bytes, so the loop reads 2 KiB a chunk of each panel, which the
+        // caller says are there, and the rest touches the 4 KiB of `c`.
+        unsafe {
+            asm!(
+                "test {accumulate:e}, {accumulate:e}",
+                "jz 20f",
+                "tileloadd tmm0, [{c} + {c_stride}*1]",
+                "tileloadd tmm1, [{c} + {c_stride}*1 + 64]",
+                "tileloadd tmm2, [{c} + {c_stride}*1 + 2048]",
+                "tileloadd tmm3, [{c} + {c_stride}*1 + 2112]",
+                "jmp 21f",
+                "20:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "21:",
+                "test {chunks}, {chunks}",
+                "jz 23f",
+                "22:",
+                "tileloadd tmm4, [{left} + {stride}*1]",
+                "tileloadd tmm6, [{right} + {stride}*1]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{left} + {stride}*1 + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tileloadd tmm7, [{right} + {stride}*1 + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left}, 2048",
+                "add {right}, 2048",
+                "dec {chunks}",
+                "jnz 22b",
+                "23:",
+                "tilestored [{c} + {c_stride}*1], tmm0",
+                "tilestored [{c} + {c_stride}*1 + 64], tmm1",
+                "tilestored [{c} + {c_stride}*1 + 2048], tmm2",
+                "tilestored [{c} + {c_stride}*1 + 2112], tmm3",
+                accumulate = in(reg) u32::from(accumulate),
+                left = inout(reg) left => _,
+                right = inout(reg) right => _,
+                chunks = inout(reg) chunks => _,
+                c = in(reg) c.as_mut_ptr(),
+                stride = in(reg) 64usize,
+                c_stride = in(reg) 128usize,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+}

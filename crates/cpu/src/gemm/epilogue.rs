@@ -1,0 +1,166 @@
+//! What is done to a block of C while it is in the L1 cache: bias, activation, gradients, rounding, storing.
+
+use super::kernel::BLOCK;
+use super::product::{Epilogue, Place};
+use super::tiles::PANEL;
+use crate::isa::Isa;
+use crate::simd::{self, Simd, Storage, activation, activation_derivative, read, write};
+use serin_ops::Activation;
+use std::marker::PhantomData;
+
+/// A matrix that tasks write disjoint blocks of.
+pub(super) struct Output<'a, T> {
+    start: *mut T,
+    rows: usize,
+    columns: usize,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `row` is only called for disjoint parts by different tasks, which the product guarantees.
+unsafe impl<T: Send> Sync for Output<'_, T> {}
+
+impl<'a, T> Output<'a, T> {
+    /// The row-major matrix `[rows, columns]` at the start of `values`.
+    pub(super) fn of(values: &'a mut [T], rows: usize, columns: usize) -> Output<'a, T> {
+        assert!(values.len() >= rows * columns);
+        Output { start: values.as_mut_ptr(), rows, columns, borrowed: PhantomData }
+    }
+
+    /// The columns of `place` in its row number `row`.
+    ///
+    /// # Safety
+    /// No other part of the program touches this place meanwhile.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn row(&self, place: Place, row: usize) -> &mut [T] {
+        let row = place.row + row;
+        assert!(row < self.rows && place.column + place.columns <= self.columns);
+        // SAFETY: inside the matrix, as just checked; the caller has it to itself.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.columns + place.column), place.columns) }
+    }
+}
+
+/// The forward pass: `y = f(c + bias)`, and `c + bias` itself for training.
+pub(super) struct Forward<'a, T> {
+    pub(super) isa: Isa,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) activation: Activation,
+    pub(super) pre_activation: Option<Output<'a, T>>,
+    pub(super) y: Output<'a, T>,
+}
+
+/// What the gradient of an input becomes.
+pub(super) enum Through<'a, T> {
+    Store,
+    Accumulate,
+    Activation(Activation, &'a [T]),
+}
+
+/// The backward pass to the input.
+pub(super) struct BackwardInput<'a, T> {
+    pub(super) isa: Isa,
+    pub(super) through: Through<'a, T>,
+    pub(super) dx: Output<'a, T>,
+}
+
+/// The backward pass to the weight: `d_weight += c`.
+pub(super) struct AddTo<'a> {
+    pub(super) isa: Isa,
+    pub(super) d_weight: Output<'a, f32>,
+}
+
+/// An epilogue at work on one block.
+struct Finish<'a, E> {
+    epilogue: &'a E,
+    block: &'a [f32; BLOCK],
+    place: Place,
+}
+
+impl<T: Storage> Epilogue for Forward<'_, T> {
+    fn finish(&self, block: &[f32; BLOCK], place: Place) {
+        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    }
+}
+
+impl<T: Storage> Epilogue for BackwardInput<'_, T> {
+    fn finish(&self, block: &[f32; BLOCK], place: Place) {
+        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    }
+}
+
+impl Epilogue for AddTo<'_> {
+    fn finish(&self, block: &[f32; BLOCK], place: Place) {
+        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    }
+}
+
+impl<T: Storage> simd::Kernel for Finish<'_, Forward<'_, T>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Finish { epilogue, block, place } = self;
+        let mut bias = [0.0; PANEL];
+        if let Some(values) = epilogue.bias {
+            bias[..place.columns].copy_from_slice(&values[place.column..][..place.columns]);
+        }
+        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
+            // SAFETY: the product hands every place to one task.
+            let y = unsafe { epilogue.y.row(place, row) };
+            // SAFETY: as above.
+            let mut pre_activation = epilogue.pre_activation.as_ref().map(|matrix| unsafe { matrix.row(place, row) });
+            for (vector, y) in y.chunks_mut(S::LANES).enumerate() {
+                let at = vector * S::LANES;
+                let value = simd.add(read(simd, &sums[at..]), read(simd, &bias[at..]));
+                if let Some(pre_activation) = &mut pre_activation {
+                    write(simd, &mut pre_activation[at..], value);
+                }
+                write(simd, y, activation(simd, epilogue.activation, value));
+            }
+        }
+    }
+}
+
+impl<T: Storage> simd::Kernel for Finish<'_, BackwardInput<'_, T>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Finish { epilogue, block, place } = self;
+        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
+            // SAFETY: the product hands every place to one task.
+            let dx = unsafe { epilogue.dx.row(place, row) };
+            let start = (place.row + row) * epilogue.dx.columns + place.column;
+            for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
+                let at = vector * S::LANES;
+                let sum = read(simd, &sums[at..]);
+                let value = match epilogue.through {
+                    Through::Store => sum,
+                    Through::Accumulate => simd.add(read(simd, dx), sum),
+                    Through::Activation(function, saved) => {
+                        let saved = read(simd, &saved[start + at..][..dx.len()]);
+                        simd.mul(sum, activation_derivative(simd, function, saved))
+                    }
+                };
+                write(simd, dx, value);
+            }
+        }
+    }
+}
+
+impl simd::Kernel for Finish<'_, AddTo<'_>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Finish { epilogue, block, place } = self;
+        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
+            // SAFETY: the product hands every place to one task.
+            let d_weight = unsafe { epilogue.d_weight.row(place, row) };
+            for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
+                let value = simd.add(read(simd, d_weight), read(simd, sums));
+                write(simd, d_weight, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a product needs of an instruction set: 32×32 blocks of C from a left and a right panel.
+
+use super::tiles::{Layout, PANEL};
+use crate::isa::IsaLevel;
+
+/// Elements of a block of C, row-major `[32][32]` in f32.
+pub(super) const BLOCK: usize = PANEL * PANEL;
+
+/// The inner loop of products on one instruction set.
+pub(super) trait BlockKernel: Copy + Send + Sync {
+    /// How left panels are stored.
+    type Left: Layout;
+    /// How right panels are stored; the same depth a chunk as the left ones.
+    type Right: Layout;
+    /// What must be alive on a thread while it computes blocks.
+    type Session;
+
+    /// The level whose instructions multiply.
+    fn level(self) -> IsaLevel;
+
+    /// Readies the calling thread.
+    fn begin(self) -> Self::Session;
+
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth.
+    ///
+    /// # Safety
+    /// `left` and `right` are 64-byte aligned and hold `chunks` chunks; a session of this thread is alive.
+    unsafe fn block(
+        self,
+        left: *const <Self::Left as Layout>::Element,
+        right: *const <Self::Right as Layout>::Element,
+        chunks: usize,
+        c: &mut [f32; BLOCK],
+        accumulate: bool,
+    );
+}
+
+#[cfg(test)]
+pub(super) mod ran {
+    //! Which kernels a thread called for, so that a test of one that never ran fails.
+
+    use crate::isa::IsaLevel;
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static LEVELS: RefCell<BTreeSet<IsaLevel>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(in super::super) fn record(level: IsaLevel) {
+        LEVELS.with_borrow_mut(|levels| levels.insert(level));
+    }
+
+    /// The levels since the last call.
+    pub(in super::super) fn take() -> Vec<IsaLevel> {
+        LEVELS.take().into_iter().collect()
+    }
+}

@@ -1,0 +1,68 @@
+//! Working memory that each thread keeps from call to call: it grows once and is then reused.
+
+use serin_tensor::{AlignedBuffer, DType, Element};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+/// What a piece of working memory is for; a thread holds at most one of each at a time without allocating.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// Left panels of a task.
+    Left,
+    /// Right panels that all tasks of a call share.
+    Right,
+    /// Blocks of C.
+    Sums,
+}
+
+thread_local! {
+    static KEPT: RefCell<[Option<AlignedBuffer>; 3]> = const { RefCell::new([None, None, None]) };
+}
+
+/// Calls `body` with `len` elements of unspecified value, aligned to 64 bytes.
+pub(super) fn with<T: Element, R>(purpose: Purpose, len: usize, body: impl FnOnce(&mut [T]) -> R) -> R {
+    let bytes = len * size_of::<T>();
+    let slot = purpose as usize;
+    let kept = KEPT.with_borrow_mut(|kept| kept[slot].take());
+    let words = bytes.div_ceil(size_of::<f32>());
+    let mut buffer = match kept {
+        Some(buffer) if buffer.len() >= words => buffer,
+        _ => AlignedBuffer::zeroed(DType::F32, words),
+    };
+    let start = buffer.as_mut_bytes().as_mut_ptr().cast::<T>();
+    // SAFETY: the buffer holds at least `len` initialised elements' bytes, aligned to 64, any bits of which are a valid T,
+    // and it is borrowed by this slice alone.
+    let result = body(unsafe { std::slice::from_raw_parts_mut(start, len) });
+    KEPT.with_borrow_mut(|kept| kept[slot] = Some(buffer));
+    result
+}
+
+/// A slice cut into equal parts, each for one task.
+pub(super) struct Parts<'a, T> {
+    start: *mut T,
+    part_len: usize,
+    parts: usize,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `part` hands out disjoint pieces.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    /// As many whole parts as `values` has.
+    pub(super) fn of(values: &'a mut [T], part_len: usize) -> Parts<'a, T> {
+        let parts = values.len().checked_div(part_len).unwrap_or(0);
+        Parts { start: values.as_mut_ptr(), part_len, parts, borrowed: PhantomData }
+    }
+
+    /// Part number `index`.
+    ///
+    /// # Safety
+    /// Nobody else holds this part.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn part(&self, index: usize) -> &mut [T] {
+        assert!(index < self.parts || self.part_len == 0);
+        // SAFETY: inside the slice, as just checked, and the caller has it alone.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.part_len), self.part_len) }
+    }
+}
