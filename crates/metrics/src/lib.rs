@@ -57,7 +57,7 @@ pub use regression::{Regression, RegressionScores};
 pub use reliability::{Reliability, ReliabilityBin};
 pub use report::{EvaluationReport, NamedInterval};
 pub use score::{Decision, ProblemType, decide, probabilities};
-pub use score_rows::{DEFAULT_SCORE_BUDGET, ScoreRows};
+pub use score_rows::{DEFAULT_SCORE_BUDGET, OrderScores, ScoreRows};
 pub use single_label::{SingleLabel, SingleLabelOptions};
 pub use slices::{SliceKey, SliceScores, Slices, length_bucket, truncation};
 pub use tweeteval::TweetEvalTask;

@@ -161,6 +161,11 @@ impl MultiLabel {
         ClassReport::over_every_class(self.counts.clone())
     }
 
+    /// The scores kept for ROC-AUC and average precision of each label.
+    pub fn scores(&self) -> &ScoreRows {
+        &self.scores
+    }
+
     /// Metrics of whole rows.
     pub fn row_scores(&self) -> MultiLabelScores {
         let Sums { rows, undecided, exact, wrong_labels, samples, ranking, loss } = self.sums;

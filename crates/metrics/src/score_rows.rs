@@ -4,6 +4,8 @@ use rand_distr::{Distribution, Uniform};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
+use serde::Serialize;
+
 use crate::averages::ratio;
 use crate::ranking::{average_precision, roc_auc};
 
@@ -65,11 +67,14 @@ enum Truth {
 }
 
 /// Order metrics of one class against the rest.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct OrderScores {
-    pub(crate) roc_auc: Option<f64>,
-    pub(crate) average_precision: Option<f64>,
-    pub(crate) support: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OrderScores {
+    /// Area under the ROC curve; `None` when no row or every row is of the class.
+    pub roc_auc: Option<f64>,
+    /// Area under the precision-recall curve; `None` when no row is of the class.
+    pub average_precision: Option<f64>,
+    /// Kept rows of the class.
+    pub support: u64,
 }
 
 impl ScoreRows {
@@ -116,7 +121,7 @@ impl ScoreRows {
     }
 
     /// ROC-AUC and average precision of each column against the rest; for two classes one entry, class 1.
-    pub(crate) fn order_scores(&self) -> Vec<OrderScores> {
+    pub fn order_scores(&self) -> Vec<OrderScores> {
         (0..self.columns)
             .map(|column| {
                 let mut rows = self.column(column);

@@ -122,6 +122,11 @@ impl SingleLabel {
         &self.reliability
     }
 
+    /// The scores kept for ROC-AUC and average precision of each class.
+    pub fn scores(&self) -> &ScoreRows {
+        &self.scores
+    }
+
     /// Mean negative log likelihood in nats over the rows without NaN.
     pub fn negative_log_likelihood(&self) -> Option<f64> {
         self.mean(self.nll_sum)

@@ -5,7 +5,7 @@ use std::fmt;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns a cell may take before it is cut with `…`.
-const WIDEST_CELL: usize = 32;
+const WIDEST_CELL: usize = 40;
 
 /// Rows of cells under a heading.
 pub(crate) struct Table {
@@ -17,7 +17,7 @@ impl Table {
         Self { rows: vec![heading.iter().map(|cell| fitted(cell.as_ref())).collect()] }
     }
 
-    /// Adds a row with as many cells as the heading.
+    /// Adds a row; missing cells at its end stay empty.
     pub(crate) fn row(&mut self, cells: &[String]) {
         self.rows.push(cells.iter().map(|cell| fitted(cell)).collect());
     }

@@ -84,7 +84,18 @@ fn single_label_matches_scikit_learn() {
             assert_eq!(serde_json::json!(row), case["confusion"][label], "{} row {label}", case["name"]);
         }
         assert_averages(&case, &confusion.report());
+        assert_order(&case, evaluation.scores());
         assert_order_and_layout(&case, &EvaluationReport::from(&evaluation));
+    }
+}
+
+/// ROC-AUC and average precision of each class or label.
+fn assert_order(case: &Value, scores: &serin_metrics::ScoreRows) {
+    let scores = scores.order_scores();
+    assert_eq!(scores.len(), case["auc"].as_array().unwrap().len());
+    for (class, found) in scores.into_iter().enumerate() {
+        assert_close(&format!("auc {class}"), case, found.roc_auc, &case["auc"][class]);
+        assert_close(&format!("ap {class}"), case, found.average_precision, &case["average_precision"][class]);
     }
 }
 
@@ -129,6 +140,7 @@ fn multi_label_matches_scikit_learn() {
         let samples = &case["averages"]["samples"];
         assert_scores("samples", &case, rows.samples.unwrap(), [&samples[0], &samples[1], &samples[2]]);
         assert_averages(&case, &evaluation.report());
+        assert_order(&case, evaluation.scores());
         let report = EvaluationReport::from(&evaluation);
         let mean = |key: &str| {
             let defined: Vec<f64> = case[key].as_array().unwrap().iter().filter_map(Value::as_f64).collect();

@@ -1,8 +1,10 @@
 //! From the accumulators to a report.
 
-use crate::score_rows::{OrderScores, mean_of_defined};
+use crate::score_rows::mean_of_defined;
 use crate::table::grouped;
-use crate::{Average, ClassReport, ClassScores, EvaluationReport, Interval, MultiLabel, NamedInterval, ProblemType};
+use crate::{
+    Average, ClassReport, ClassScores, EvaluationReport, Interval, MultiLabel, NamedInterval, OrderScores, ProblemType,
+};
 use crate::{Regression, ScoreRows, SingleLabel, wilson};
 
 use super::Number;
@@ -98,6 +100,7 @@ impl EvaluationReport {
             intervals: Vec::new(),
             classes: None,
             samples: None,
+            order: Vec::new(),
             confusion: None,
             reliability: None,
             tweeteval: None,
@@ -144,8 +147,10 @@ impl EvaluationReport {
             self.score("eval_average_precision_macro", unweighted(|class| class.average_precision));
             let undefined = scores.iter().filter(|class| class.roc_auc.is_none()).count();
             if undefined > 0 && undefined < scores.len() {
-                self.notes.push(format!("ROC-AUC leaves out {undefined} labels that no row or every row has."));
+                self.notes
+                    .push(format!("Labels left out of ROC-AUC because no row or every row has them: {undefined}."));
             }
+            self.order = scores;
         }
         self.note_sampled("ROC-AUC and average precision", rows.kept(), rows.seen());
     }
@@ -176,7 +181,7 @@ impl EvaluationReport {
     fn note_undecided(&mut self, rows: u64, consequence: &str) {
         if rows > 0 {
             self.notes.push(format!(
-                "{} rows have NaN or infinite scores and so no prediction. {consequence}",
+                "Rows with NaN or infinite scores, and so without a prediction: {}. {consequence}",
                 grouped(rows)
             ));
         }

@@ -23,6 +23,9 @@ impl Serialize for EvaluationReport {
         if let Some(classes) = &self.classes {
             map.serialize_entry("classification_report", &Layout { report: self, classes })?;
         }
+        if !self.order.is_empty() {
+            map.serialize_entry("per_label", &PerLabel(self))?;
+        }
         if let Some(confusion) = &self.confusion {
             if self.labels.len() <= DENSE_LABELS {
                 map.serialize_entry("confusion_matrix", &Matrix { labels: &self.labels, rows: confusion.dense() })?;
@@ -81,7 +84,7 @@ impl Serialize for Layout<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (class, scores) in self.classes.classes() {
-            map.serialize_entry(&self.key(class), &Scores::from(scores))?;
+            map.serialize_entry(&self.report.label_key(class), &Scores::from(scores))?;
         }
         let average = |average| Scores::from(self.classes.average(average));
         if self.report.problem_type == ProblemType::SingleLabel {
@@ -98,11 +101,20 @@ impl Serialize for Layout<'_> {
     }
 }
 
-impl Layout<'_> {
+/// ROC-AUC and average precision by label.
+struct PerLabel<'a>(&'a EvaluationReport);
+
+impl Serialize for PerLabel<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.order.iter().enumerate().map(|(class, scores)| (self.0.label_key(class), scores)))
+    }
+}
+
+impl EvaluationReport {
     /// The label's name, or `name (label 3)` where that would repeat another key of the object.
-    fn key(&self, class: usize) -> String {
+    fn label_key(&self, class: usize) -> String {
         const RESERVED: [&str; 5] = ["accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"];
-        let labels = &self.report.labels;
+        let labels = &self.labels;
         let name = labels.get(class).map_or("", String::as_str);
         let repeated = labels.iter().filter(|label| *label == name).count() > 1;
         if repeated || RESERVED.contains(&name) { format!("{name} (label {class})") } else { name.to_owned() }

@@ -6,12 +6,14 @@ mod render;
 
 use serde::Serialize;
 
-use crate::{ClassReport, ConfusionMatrix, ConfusionPair, Interval, ProblemType, Reliability, SliceScores, Slices};
+use crate::{
+    ClassReport, ConfusionMatrix, ConfusionPair, Interval, OrderScores, ProblemType, Reliability, SliceScores, Slices,
+};
 use crate::{TweetEvalTask, table::grouped};
 
 /// A finished evaluation. [`Display`](std::fmt::Display) gives a table, `serde` a JSON object: `eval_*` numbers first, then
 /// `classification_report` (scikit-learn's `output_dict` layout), `confusion_matrix`, `most_confused`,
-/// `confidence_intervals`, `reliability`, `slices` and `notes`, each where it exists. Undefined numbers are `null`.
+/// `per_label` (ROC-AUC, average precision), `confidence_intervals`, `reliability`, `slices` and `notes`, each where it exists. Undefined numbers are `null`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationReport {
     problem_type: ProblemType,
@@ -20,6 +22,8 @@ pub struct EvaluationReport {
     intervals: Vec<NamedInterval>,
     classes: Option<ClassReport>,
     samples: Option<crate::ClassScores>,
+    /// One a label, or empty where the two classes share one.
+    order: Vec<OrderScores>,
     confusion: Option<ConfusionMatrix>,
     reliability: Option<Reliability>,
     tweeteval: Option<TweetEvalTask>,
@@ -90,7 +94,7 @@ impl EvaluationReport {
     pub fn with_truncated(mut self, rows: u64) -> Self {
         self.numbers.push(("eval_truncated".to_owned(), Number::Count(rows)));
         if rows > 0 {
-            self.notes.push(format!("{} texts were truncated: the model saw only a part of them.", grouped(rows)));
+            self.notes.push(format!("Texts cut to fit the model, which saw only a part of them: {}.", grouped(rows)));
         }
         self
     }

@@ -56,28 +56,32 @@ impl EvaluationReport {
 
     fn title(&self, key: &str) -> String {
         match (key, self.tweeteval) {
-            ("eval_tweeteval", Some(task)) => format!("TweetEval {}: {}", task.name(), task.metric()),
+            ("eval_tweeteval", Some(task)) => format!("TweetEval ({})", task.metric()),
             _ => key.strip_prefix("eval_").unwrap_or(key).to_owned(),
         }
     }
 
     fn class_table(&self, classes: &ClassReport) -> Table {
-        let mut table = Table::new(&["label", "precision", "recall", "f1-score", "support"]);
-        let mut row = |name: &str, scores: ClassScores| {
+        let mut heading = vec!["label", "precision", "recall", "f1-score", "support"];
+        heading.extend((!self.order.is_empty()).then_some("ROC-AUC"));
+        let mut table = Table::new(&heading);
+        let mut row = |name: &str, scores: ClassScores, class: Option<usize>| {
             let ClassScores { precision, recall, f1, support } = scores;
             let numbers = [precision, recall, f1].map(|number| format!("{number:.4}"));
-            table.row(&[&[name.to_owned()], numbers.as_slice(), &[grouped(support)]].concat());
+            let order = class.and_then(|class| self.order.get(class));
+            let order: Vec<String> = order.map(|order| shown(Number::Score(order.roc_auc))).into_iter().collect();
+            table.row(&[&[name.to_owned()], numbers.as_slice(), &[grouped(support)], &order].concat());
         };
         for (class, scores) in classes.classes() {
-            row(self.labels.get(class).map_or("", String::as_str), scores);
+            row(self.labels.get(class).map_or("", String::as_str), scores, Some(class));
         }
         if self.problem_type == ProblemType::MultiLabel || classes.counts().len() > 2 {
-            row("micro avg", classes.average(Average::Micro));
+            row("micro avg", classes.average(Average::Micro), None);
         }
-        row("macro avg", classes.average(Average::Macro));
-        row("weighted avg", classes.average(Average::Weighted));
+        row("macro avg", classes.average(Average::Macro), None);
+        row("weighted avg", classes.average(Average::Weighted), None);
         if let Some(samples) = self.samples {
-            row("samples avg", samples);
+            row("samples avg", samples, None);
         }
         table
     }
@@ -137,7 +141,7 @@ fn reliability_line(reliability: &Reliability) -> Option<String> {
     let confidence = reliability.mean_confidence()?;
     let correct: u64 = reliability.bins().iter().map(|bin| bin.correct).sum();
     let accuracy = correct as f64 / reliability.rows() as f64;
-    let kind = if confidence > accuracy { "over-confident" } else { "not over-confident" };
+    let kind = if confidence > accuracy { "over-confident" } else { "under-confident" };
     Some(format!(
         "reliability: ECE {error:.4} over {} bins; mean confidence {confidence:.4} against accuracy {accuracy:.4} ({kind})",
         reliability.bins().len()
