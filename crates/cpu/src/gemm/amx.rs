@@ -26,7 +26,7 @@ static FULL_TILES: TileConfiguration = TileConfiguration {
 };
 
 /// Tiles configured on this thread; released when dropped, so that a context switch need not save them.
-pub(super) struct TileSession(PhantomData<*const ()>);
+pub(crate) struct TileSession(PhantomData<*const ()>);
 
 impl Drop for TileSession {
     fn drop(&mut self) {

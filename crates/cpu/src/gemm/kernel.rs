@@ -4,10 +4,10 @@ use super::tiles::{Layout, PANEL};
 use crate::isa::IsaLevel;
 
 /// Elements of a block of C, row-major `[32][32]` in f32.
-pub(super) const BLOCK: usize = PANEL * PANEL;
+pub(crate) const BLOCK: usize = PANEL * PANEL;
 
 /// The inner loop of products on one instruction set.
-pub(super) trait BlockKernel: Copy + Send + Sync {
+pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// How left panels are stored.
     type Left: Layout;
     /// How right panels are stored; the same depth a chunk as the left ones.
@@ -36,7 +36,7 @@ pub(super) trait BlockKernel: Copy + Send + Sync {
 }
 
 #[cfg(test)]
-pub(super) mod ran {
+pub(crate) mod ran {
     //! Which kernels a thread called for, so that a test of one that never ran fails.
 
     use crate::isa::IsaLevel;
@@ -47,12 +47,12 @@ pub(super) mod ran {
         static LEVELS: RefCell<BTreeSet<IsaLevel>> = const { RefCell::new(BTreeSet::new()) };
     }
 
-    pub(in super::super) fn record(level: IsaLevel) {
+    pub(crate) fn record(level: IsaLevel) {
         LEVELS.with_borrow_mut(|levels| levels.insert(level));
     }
 
     /// The levels since the last call.
-    pub(in super::super) fn take() -> Vec<IsaLevel> {
+    pub(crate) fn take() -> Vec<IsaLevel> {
         LEVELS.take().into_iter().collect()
     }
 }

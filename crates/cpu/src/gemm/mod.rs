@@ -7,12 +7,12 @@ mod avx512_bf16;
 mod backward_weight;
 mod epilogue;
 mod f32_kernel;
-mod kernel;
+pub(crate) mod kernel;
 mod product;
 mod scratch;
 #[cfg(test)]
 mod tests;
-mod tiles;
+pub(crate) mod tiles;
 mod weight;
 
 pub(crate) use weight::PackedWeight;

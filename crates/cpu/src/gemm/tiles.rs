@@ -11,12 +11,12 @@ use serin_tensor::Element;
 use std::marker::PhantomData;
 
 /// Rows of a panel, and so rows and columns of a block of C.
-pub(super) const PANEL: usize = 32;
+pub(crate) const PANEL: usize = 32;
 /// Rows, and units along the depth, of a tile.
-pub(super) const TILE: usize = 16;
+pub(crate) const TILE: usize = 16;
 
 /// What the units of a panel are.
-pub(super) trait Layout: Send + Sync + 'static {
+pub(crate) trait Layout: Send + Sync + 'static {
     /// The type stored.
     type Element: Element;
     /// Elements of a unit.
@@ -28,7 +28,7 @@ pub(super) trait Layout: Send + Sync + 'static {
 }
 
 /// Units that are pairs of bf16.
-pub(super) struct Pairs;
+pub(crate) struct Pairs;
 
 /// Units that are single numbers, widened to f32 when used.
 pub(super) struct Singles<T>(PhantomData<T>);
