@@ -200,12 +200,7 @@ impl CheckpointError {
     }
 
     pub(crate) fn tensor(path: &Path, tensor: &str, reason: impl Into<String>) -> Self {
-        Self::Tensor {
-            path: path.to_owned(),
-            tensor: tensor.to_owned(),
-            reason: reason.into(),
-            hint: Hint::NONE,
-        }
+        Self::Tensor { path: path.to_owned(), tensor: tensor.to_owned(), reason: reason.into(), hint: Hint::NONE }
     }
 }
 

@@ -49,7 +49,8 @@ fn safetensors_win_over_bin_as_in_transformers() {
 
 #[test]
 fn shards_are_joined() {
-    let index = br#"{"weight_map": {"c": "model-2.safetensors", "a": "model-1.safetensors", "b": "model-1.safetensors"}}"#;
+    let index =
+        br#"{"weight_map": {"c": "model-2.safetensors", "a": "model-1.safetensors", "b": "model-1.safetensors"}}"#;
     let folder = folder(&[
         ("model.safetensors.index.json", index),
         ("model-1.safetensors", &shard(&["b", "a"])),

@@ -28,20 +28,16 @@ pub fn read_f32(view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointError> {
 pub fn read_into(view: &TensorView<'_>, destination: &mut [f32]) -> Result<(), CheckpointError> {
     check_float(view)?;
     if destination.len() != view.elements() {
-        let reason = format!(
-            "has {} elements (shape {:?}), {} were expected",
-            view.elements(),
-            view.shape,
-            destination.len()
-        );
+        let reason =
+            format!("has {} elements (shape {:?}), {} were expected", view.elements(), view.shape, destination.len());
         return Err(CheckpointError::tensor(view.path, view.name, reason));
     }
     match view.dtype {
         Dtype::F32 => convert(view.data, destination, f32::from_le_bytes),
         Dtype::F64 => convert(view.data, destination, |bytes| f64::from_le_bytes(bytes) as f32),
-        Dtype::BF16 => convert(view.data, destination, |bytes| {
-            f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
-        }),
+        Dtype::BF16 => {
+            convert(view.data, destination, |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
+        }
         _ => convert_f16(view.data, destination),
     }
     Ok(())

@@ -62,12 +62,20 @@ impl MappedFile {
 pub(super) fn refuse_disguises(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     if bytes.starts_with(LFS_POINTER) {
         let reason = "is a Git LFS pointer, not the file itself";
-        return Err(CheckpointError::format(path, reason, "run 'git lfs pull' in that folder, or fetch it by its Hub id"));
+        return Err(CheckpointError::format(
+            path,
+            reason,
+            "run 'git lfs pull' in that folder, or fetch it by its Hub id",
+        ));
     }
     let start = bytes.get(..bytes.len().min(512)).unwrap_or_default().trim_ascii_start().to_ascii_lowercase();
     if start.starts_with(b"<!doctype") || start.starts_with(b"<html") {
         let reason = "is a web page (an error or login page?), not the file itself";
-        return Err(CheckpointError::format(path, reason, "fetch it by its Hub id, or with the page's 'resolve/main' address"));
+        return Err(CheckpointError::format(
+            path,
+            reason,
+            "fetch it by its Hub id, or with the page's 'resolve/main' address",
+        ));
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use std::ops::Range;
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
+use super::LocatedTensor;
 use super::mapped_file::MappedFile;
 use super::pickle::{Storage, Unpickled, Value, unpickle};
-use super::LocatedTensor;
 use crate::CheckpointError;
 
 /// First pickle of a legacy file.
@@ -168,10 +168,7 @@ type NamedTensor<'a> = (&'a str, usize, &'a super::strided::Layout);
 
 /// The entries of the state dict that are tensors, by the last value of each name; a training
 /// checkpoint's `{"state_dict": …}` is looked into.
-fn named_tensors<'a>(
-    file: &MappedFile,
-    unpickled: &'a Unpickled,
-) -> Result<Vec<NamedTensor<'a>>, CheckpointError> {
+fn named_tensors<'a>(file: &MappedFile, unpickled: &'a Unpickled) -> Result<Vec<NamedTensor<'a>>, CheckpointError> {
     let root = unpickled.root();
     let state = match text_field(unpickled, root, "state_dict") {
         Some(inner @ Value::Dict(_)) => inner,

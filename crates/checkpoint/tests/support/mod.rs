@@ -1,5 +1,7 @@
 //! Fixtures and a seeded source of numbers for the tests.
-#![allow(dead_code)]
+#![allow(dead_code)] // each test file uses a part
+
+pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 

@@ -285,7 +285,7 @@ impl<'a> Machine<'a> {
             Global::OrderedDict => {
                 let dict = self.ordered_dict(arguments)?;
                 self.push(dict)
-            },
+            }
             Global::RebuildTensor => {
                 let tensor = self.rebuild_tensor(arguments)?;
                 self.push(tensor)
