@@ -24,9 +24,9 @@ pub fn roc_auc(rows: &mut [(bool, f32)]) -> Option<f64> {
 /// one threshold. Reorders `rows` of (positive, score). `None` without a positive row, where scikit-learn warns
 /// and gives 0: there is nothing to be found, so there is no score. Scores must not be NaN.
 pub fn average_precision(rows: &mut [(bool, f32)]) -> Option<f64> {
-    rows.sort_unstable_by(|left, right| right.1.total_cmp(&left.1));
+    rows.sort_unstable_by(|left, right| left.1.total_cmp(&right.1));
     let (mut taken, mut positives, mut area) = (0_u64, 0_u64, 0.0);
-    for ties in rows.chunk_by(|left, right| left.1 == right.1) {
+    for ties in rows.chunk_by(|left, right| left.1 == right.1).rev() {
         let tied_positives = ties.iter().filter(|row| row.0).count() as u64;
         taken += ties.len() as u64;
         positives += tied_positives;

@@ -1,8 +1,8 @@
 //! The scoring rule, NaN, and rows that do not fit.
 
 use serin_metrics::{
-    Decision, EvaluationReport, MetricsError, MultiLabel, MultiLabelOptions, ProblemType, Regression, SingleLabel,
-    SingleLabelOptions, decide, probabilities,
+    Decision, EvaluationReport, MetricsError, MultiLabel, MultiLabelOptions, ProblemType, Regression, Reliability,
+    SingleLabel, SingleLabelOptions, decide, probabilities,
 };
 
 fn names(count: usize) -> Vec<String> {
@@ -143,4 +143,13 @@ fn probabilities_and_logits_of_a_row_give_the_same_report() {
     for ((key, left), (_, right)) in left.numbers().zip(right.numbers()) {
         assert!((left - right).abs() <= 1e-6, "{key}: {left} and {right}");
     }
+}
+
+#[test]
+fn a_confidence_on_an_edge_belongs_to_the_bin_below() {
+    let mut reliability = Reliability::default();
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, f64::NAN].into_iter().for_each(|confidence| reliability.push(confidence, true));
+    let filled: Vec<usize> = (0..15).filter(|&bin| reliability.bins()[bin].rows > 0).collect();
+    assert_eq!(filled, [0, 2, 5, 8, 11, 14]);
+    assert_eq!(reliability.rows(), 6, "NaN is left out");
 }
