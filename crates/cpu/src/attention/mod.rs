@@ -6,6 +6,8 @@ mod exponential;
 pub(crate) mod first_row;
 mod forward;
 mod heads;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod product;
 mod scratch;
 mod softmax;
@@ -31,6 +33,10 @@ pub(crate) fn attention(
     log_sum_exp: Option<&mut AlignedBuffer>,
     out: &mut AlignedBuffer,
 ) {
+    #[cfg(target_arch = "x86_64")]
+    if qkv.dtype() == DType::BF16 && pairs::fits(cpu, shape) {
+        return pairs::forward(cpu, qkv, sequences, shape, dropout, log_sum_exp, out);
+    }
     let forward = match qkv.dtype() {
         DType::F32 => forward::<f32>,
         DType::BF16 => forward::<bf16>,
@@ -73,6 +79,10 @@ pub(crate) fn attention_backward(
     dropout: Option<Dropout>,
     d_qkv: &mut AlignedBuffer,
 ) {
+    #[cfg(target_arch = "x86_64")]
+    if qkv.dtype() == DType::BF16 && pairs::fits(cpu, shape) {
+        return pairs::backward(cpu, d_out, qkv, out, log_sum_exp, sequences, shape, dropout, d_qkv);
+    }
     let backward = match qkv.dtype() {
         DType::F32 => backward::<f32>,
         DType::BF16 => backward::<bf16>,

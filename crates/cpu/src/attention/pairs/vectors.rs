@@ -1,0 +1,180 @@
+//! AVX-512 pieces: the exponential, dropout's draws, transposes, and stores of finished blocks.
+
+use crate::gemm::kernel::BLOCK;
+use crate::gemm::tiles::{PANEL, TILE};
+use half::bf16;
+use serin_ops::Dropout;
+use std::arch::x86_64::*;
+
+/// 2ˣ for x ≤ 127, at most 1.5e-7 off relatively and exactly 1 at 0; 0 in other lanes than `lanes`. NaN stays NaN.
+///
+/// x is cut into its floor and a fraction in [0, 1), of which the polynomial is minimax in the relative error with the
+/// constant held at 1.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) fn power_of_two(x: __m512, lanes: __mmask16) -> __m512 {
+    const TO_FLOOR: i32 = 0x09;
+    let fraction = _mm512_reduce_ps::<TO_FLOOR>(x);
+    let mut sum = _mm512_set1_ps(0.001_867_131_7);
+    for coefficient in [0.009_017_027, 0.055_799_916, 0.240_164_44, 0.693_151_3, 1.0] {
+        sum = _mm512_fmadd_ps(sum, fraction, _mm512_set1_ps(coefficient));
+    }
+    // Scales by the floor of x.
+    _mm512_maskz_scalef_ps(lanes, sum, x)
+}
+
+/// The draws of 32 queries for pairs of keys.
+#[derive(Clone, Copy)]
+pub(super) struct Draws {
+    keys: [__m512i; 2],
+    threshold: __m512i,
+    threshold_of_both: __m512i,
+}
+
+impl Draws {
+    /// Of the mask's rows with these keys.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn new(dropout: &Dropout, keys: &[u32; PANEL]) -> Draws {
+        let high = dropout.threshold << 16;
+        Draws {
+            // SAFETY: 16 keys are there at either place.
+            keys: [0, TILE].map(|half| unsafe { _mm512_loadu_si512(keys.as_ptr().add(half).cast()) }),
+            threshold: _mm512_set1_epi32(high as i32),
+            threshold_of_both: _mm512_set1_epi32((high | dropout.threshold) as i32),
+        }
+    }
+
+    /// [`serin_ops::draws`] of keys `2 * pair` and `2 * pair + 1` for 16 queries.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn draw(&self, half: usize, pair: usize) -> __m512i {
+        let pair = _mm512_set1_epi32((pair as u32).wrapping_mul(0x9e37_79b9) as i32);
+        let x = _mm512_xor_si512(self.keys[half], pair);
+        let x = _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x));
+        let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x7feb_352d));
+        let x = _mm512_xor_si512(x, _mm512_srli_epi32::<15>(x));
+        let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x846c_a68b_u32 as i32));
+        _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x))
+    }
+
+    /// Which of a pair of keys are kept, interleaved: bit `2 * query + key`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn keep_interleaved(&self, half: usize, pair: usize) -> __mmask32 {
+        _mm512_cmpge_epu16_mask(self.draw(half, pair), self.threshold_of_both)
+    }
+
+    /// Which queries keep the first and the second key of a pair.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn keep(&self, half: usize, pair: usize) -> [__mmask16; 2] {
+        let draws = self.draw(half, pair);
+        let first = _mm512_slli_epi32::<16>(draws);
+        [first, draws].map(|draws| _mm512_cmpge_epu32_mask(draws, self.threshold))
+    }
+}
+
+/// Two rows of 16 to bf16, interleaved: lane `2 * i` from `first`, lane `2 * i + 1` from `second`; 0 where not `keep`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pairs(first: __m512, second: __m512, keep: __mmask32) -> __m512i {
+    const ORDER: [u16; PANEL] = {
+        let mut order = [0; PANEL];
+        let mut lane = 0;
+        while lane < PANEL {
+            order[lane] = (lane / 2 + lane % 2 * TILE) as u16;
+            lane += 1;
+        }
+        order
+    };
+    // SAFETY: an array of 64 bytes.
+    let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+    _mm512_maskz_permutexvar_epi16(keep, order, side_by_side(first, second))
+}
+
+/// Two rows of 16 to bf16, one after the other.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) fn side_by_side(first: __m512, second: __m512) -> __m512i {
+    // SAFETY: both types are 64 plain bytes.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first)) }
+}
+
+/// Rows `a` and `b` of 32 as pairs `(a[i], b[i])`, for the first and the last 16 columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn interleave(a: __m512i, b: __m512i) -> [__m512i; 2] {
+    let (low, high) = (_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
+}
+
+/// The transpose of 16 rows of 16 lanes of 32 bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn transpose(rows: [__m512i; TILE]) -> [__m512i; TILE] {
+    let mut pairs = rows;
+    for i in (0..TILE).step_by(2) {
+        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    // fours[4 * g + c]: column c of each 128-bit lane, rows 4g..4g + 4.
+    let mut fours = pairs;
+    for i in (0..TILE).step_by(4) {
+        fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+        fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+    }
+    let mut columns = fours;
+    for c in 0..4 {
+        let even = _mm512_shuffle_i32x4::<0x88>(fours[c], fours[4 + c]);
+        let odd = _mm512_shuffle_i32x4::<0xdd>(fours[c], fours[4 + c]);
+        let even_last = _mm512_shuffle_i32x4::<0x88>(fours[8 + c], fours[12 + c]);
+        let odd_last = _mm512_shuffle_i32x4::<0xdd>(fours[8 + c], fours[12 + c]);
+        columns[c] = _mm512_shuffle_i32x4::<0x88>(even, even_last);
+        columns[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even, even_last);
+        columns[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd, odd_last);
+        columns[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_last);
+    }
+    columns
+}
+
+/// 16 lanes of row `row` of a block, from column `16 * half`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load(block: &[f32; BLOCK], row: usize, half: usize) -> __m512 {
+    let values = &block[row * PANEL + half * TILE..][..TILE];
+    // SAFETY: 16 values are there.
+    unsafe { _mm512_loadu_ps(values.as_ptr()) }
+}
+
+/// The transpose of a block, times a factor for each column of it: calls `store` with each of the 32 new rows in bf16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn transposed_rows(block: &[f32; BLOCK], factors: [__m512; 2], mut store: impl FnMut(usize, __m512i)) {
+    for (half, factor) in factors.into_iter().enumerate() {
+        let mut tiles = [[_mm512_setzero_si512(); TILE]; 2];
+        for (index, tile) in tiles.iter_mut().enumerate() {
+            for (row, lanes) in tile.iter_mut().enumerate() {
+                *lanes = _mm512_castps_si512(_mm512_mul_ps(load(block, index * TILE + row, half), factor));
+            }
+            *tile = transpose(*tile);
+        }
+        for row in 0..TILE {
+            let [left, right] = tiles.map(|tile| _mm512_castsi512_ps(tile[row]));
+            store(half * TILE + row, side_by_side(left, right));
+        }
+    }
+}
+
+/// Writes 32 bf16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn write(to: &mut [bf16], value: __m512i) {
+    assert_eq!(to.len(), PANEL);
+    // SAFETY: 64 bytes are there.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+}
