@@ -143,6 +143,20 @@ impl<B: Backend> Model<B> {
         Ok(())
     }
 
+    /// Replaces the values of every trained parameter by those of `source`.
+    pub fn import_trained(&mut self, backend: &B, source: &mut dyn ParameterSource) -> Result<(), ModelError> {
+        for trainable in self.trainable() {
+            let mut offset = 0;
+            for spec in trainable.specs {
+                let values = source.values(spec)?;
+                backend.write(trainable.values, offset, &values);
+                offset += spec.len();
+            }
+        }
+        self.refresh(backend);
+        Ok(())
+    }
+
     /// Plans the memory for micro-batches of at most `tokens` tokens and `sequences` sequences.
     pub fn workspace(&self, backend: &B, tokens: usize, sequences: usize) -> Result<Workspace<B>, ModelError> {
         let capacity = Capacity { tokens, sequences };

@@ -1,0 +1,63 @@
+//! Where a run stands: with the weights and the optimizer's moments, all that a resumed run needs.
+
+use crate::early_stopping::EarlyStopping;
+use crate::scaler::GradScaler;
+use serde::{Deserialize, Serialize};
+
+/// Sums over the epoch so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochTotals {
+    /// Sum of the steps' losses times their examples.
+    pub loss_sum: f64,
+    /// Examples read.
+    pub examples: u64,
+    /// Examples decided rightly.
+    pub correct: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// Seconds that training took.
+    pub seconds: f64,
+}
+
+/// The position of a run, after a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs that are trained and evaluated.
+    pub epochs_done: u32,
+    /// Optimizer steps of the current epoch, skipped ones included.
+    pub step_in_epoch: u64,
+    /// Optimizer steps of the run, skipped ones included: keys the dropout masks.
+    pub global_step: u64,
+    /// Optimizer steps that changed weights: what the schedule and Adam's bias corrections count.
+    pub optimizer_steps: u64,
+    /// Skipped steps in a row, up to now.
+    pub skipped_in_a_row: u32,
+    /// The current epoch.
+    pub totals: EpochTotals,
+    /// The loss scale.
+    pub scaler: GradScaler,
+    /// The best evaluation so far.
+    pub early_stopping: EarlyStopping,
+    /// Tokens of the run.
+    pub tokens_seen: u64,
+    /// Whether the run is at its end.
+    pub finished: bool,
+}
+
+impl Progress {
+    /// The start of a run.
+    pub fn new(scaler: GradScaler) -> Progress {
+        Progress {
+            epochs_done: 0,
+            step_in_epoch: 0,
+            global_step: 0,
+            optimizer_steps: 0,
+            skipped_in_a_row: 0,
+            totals: EpochTotals::default(),
+            scaler,
+            early_stopping: EarlyStopping::default(),
+            tokens_seen: 0,
+            finished: false,
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! The training loop: epochs of steps, each followed by an evaluation, until the end, the patience's end, or a stop.
+
+use crate::error::TrainError;
+use crate::evaluation::{Evaluation, infer_all, is_correct};
+use crate::events::{EpochSummary, Event, Listener, StepReport};
+use crate::examples::Examples;
+use crate::optimizer::Optimizer;
+use crate::progress::{EpochTotals, Progress};
+use crate::scaler::GradScaler;
+use crate::schedule::Schedule;
+use crate::settings::{LossScaling, TrainSettings};
+use crate::trunk_cache::TrunkCache;
+use serin_data::epoch_order;
+use serin_metrics::TweetEvalTask;
+use serin_model::{Batch, DropoutContext, LossSettings, Model, Targets, Workspace};
+use serin_ops::Backend;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Sequences of an evaluation's micro-batch at most; short texts would otherwise need room for thousands.
+const EVALUATION_SEQUENCES: usize = 256;
+/// So many steps in a row without finite gradients mean that training has diverged.
+const MOST_SKIPS_IN_A_ROW: u32 = 50;
+
+/// What a run is made of, besides the device and the model.
+pub struct TrainInputs<'a> {
+    /// Everything that decides what is computed.
+    pub settings: TrainSettings,
+    /// How labels become a loss.
+    pub loss: LossSettings,
+    /// What is learned from.
+    pub train: &'a Examples,
+    /// What selects the best weights and decides when to stop.
+    pub selection: &'a Examples,
+    /// An official score to report along.
+    pub task: Option<TweetEvalTask>,
+    /// Save the state every so many steps, besides every epoch.
+    pub save_steps: Option<u64>,
+}
+
+/// Keeps weights and states; the loop does not know files.
+pub trait Keeper<B: Backend> {
+    /// Keeps the weights as the best so far.
+    fn save_best(&mut self, backend: &B, model: &mut Model<B>, summary: &EpochSummary) -> Result<(), TrainError>;
+    /// Puts the best weights back into the model.
+    fn load_best(&mut self, backend: &B, model: &mut Model<B>) -> Result<(), TrainError>;
+    /// Keeps all that a resumed run needs.
+    fn save_state(
+        &mut self,
+        backend: &B,
+        model: &mut Model<B>,
+        optimizer: &mut Optimizer<B>,
+        progress: &Progress,
+    ) -> Result<(), TrainError>;
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs or steps are done.
+    Finished,
+    /// The patience was used up.
+    EarlyStopped,
+    /// It was asked to stop, and can go on from its state.
+    Interrupted,
+}
+
+/// A training run.
+pub struct Trainer<'a, B: Backend> {
+    backend: &'a B,
+    model: Model<B>,
+    space: Workspace<B>,
+    optimizer: Optimizer<B>,
+    inputs: TrainInputs<'a>,
+    schedule: Schedule,
+    progress: Progress,
+    train_cache: Option<TrunkCache>,
+    selection_cache: Option<TrunkCache>,
+    stop: &'a AtomicBool,
+}
+
+impl<'a, B: Backend> Trainer<'a, B> {
+    /// Plans the memory of a run. `stop`, once set, ends it after the step that is being made.
+    pub fn new(
+        backend: &'a B,
+        mut model: Model<B>,
+        inputs: TrainInputs<'a>,
+        stop: &'a AtomicBool,
+    ) -> Result<Trainer<'a, B>, TrainError> {
+        check(&inputs)?;
+        let settings = &inputs.settings;
+        let longest = |examples: &Examples| (0..examples.len()).map(|index| examples.length(index)).max().unwrap_or(1);
+        let longest = longest(inputs.train).max(longest(inputs.selection));
+        let tokens = settings.micro_batch_tokens.max(longest);
+        let sequences = settings.effective_batch_size().min(inputs.train.len()).max(EVALUATION_SEQUENCES);
+        let space = model.workspace(backend, tokens, sequences)?;
+        let optimizer = Optimizer::new(backend, &mut model)?;
+        let schedule = Schedule::new(settings, settings.total_steps(inputs.train.len()));
+        let progress = Progress::new(GradScaler::new(settings.loss_scaling == LossScaling::Dynamic));
+        Ok(Trainer {
+            backend,
+            model,
+            space,
+            optimizer,
+            inputs,
+            schedule,
+            progress,
+            train_cache: None,
+            selection_cache: None,
+            stop,
+        })
+    }
+
+    /// Uses caches of the frozen trunk's output, which must be empty of anything but this very trunk's.
+    pub fn with_trunk_caches(mut self, train: TrunkCache, selection: TrunkCache) -> Trainer<'a, B> {
+        assert!(self.model.has_frozen_trunk() && !self.inputs.settings.frozen_dropout, "nothing here can be cached");
+        self.train_cache = Some(train);
+        self.selection_cache = Some(selection);
+        self
+    }
+
+    /// The model and the optimizer, to restore a saved state into; see [`Trainer::set_progress`].
+    pub fn parts_mut(&mut self) -> (&mut Model<B>, &mut Optimizer<B>) {
+        (&mut self.model, &mut self.optimizer)
+    }
+
+    /// Goes on from where `progress` says.
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.optimizer.steps = progress.optimizer_steps;
+        self.progress = progress;
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The model, with the best weights after a run that was not interrupted.
+    pub fn into_model(self) -> Model<B> {
+        self.model
+    }
+
+    /// Trains to the end, then loads the best weights.
+    pub fn run(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<Ending, TrainError> {
+        let total_steps = self.total_steps();
+        let started =
+            Event::Started { total_steps, steps_per_epoch: self.steps_per_epoch(), done: self.progress.global_step };
+        listener.on(&started)?;
+        while !self.is_finished() {
+            if !self.run_epoch(keeper, listener)? {
+                listener.on(&Event::Interrupted)?;
+                self.save_state(keeper, listener)?;
+                return Ok(Ending::Interrupted);
+            }
+            self.conclude_epoch(keeper, listener)?;
+        }
+        if self.progress.early_stopping.best.is_some() {
+            keeper.load_best(self.backend, &mut self.model)?;
+        }
+        let patience = self.inputs.settings.early_stopping_patience;
+        let stopped = self.progress.early_stopping.should_stop(patience) && self.progress.global_step < total_steps;
+        Ok(if stopped { Ending::EarlyStopped } else { Ending::Finished })
+    }
+
+    fn total_steps(&self) -> u64 {
+        self.inputs.settings.total_steps(self.inputs.train.len())
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.inputs.settings.steps_per_epoch(self.inputs.train.len())
+    }
+
+    fn is_finished(&self) -> bool {
+        let patience = self.inputs.settings.early_stopping_patience;
+        self.progress.finished
+            || self.progress.epochs_done >= self.inputs.settings.num_train_epochs
+            || self.progress.early_stopping.should_stop(patience)
+    }
+
+    /// Trains to the end of the epoch; `false` if it was asked to stop before.
+    fn run_epoch(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<bool, TrainError> {
+        let settings = &self.inputs.settings;
+        let (batch_size, total_steps) = (settings.effective_batch_size(), self.total_steps());
+        let epoch = self.progress.epochs_done + 1;
+        let order = epoch_order(self.inputs.train.len() as u32, settings.seed, u64::from(epoch));
+        let (done, steps) = (self.progress.step_in_epoch, self.steps_per_epoch());
+        listener.on(&Event::EpochStarted { epoch, done, steps })?;
+        for chunk in order.chunks(batch_size).skip(done as usize) {
+            if self.progress.global_step >= total_steps {
+                break;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let report = self.step(epoch, chunk)?;
+            listener.on(&Event::Step(&report))?;
+            self.notes_of_caches(listener)?;
+            let due = self.inputs.save_steps.is_some_and(|every| self.progress.global_step.is_multiple_of(every));
+            if due && self.progress.step_in_epoch < steps {
+                self.save_state(keeper, listener)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// One optimizer step on the examples at `indices`.
+    fn step(&mut self, epoch: u32, indices: &[u32]) -> Result<StepReport, TrainError> {
+        let started = Instant::now();
+        let config = self.model.config();
+        let batch = self.inputs.train.pack(config, indices);
+        let targets = indices.iter().map(|&index| self.inputs.train.target(index as usize));
+        let targets = self.inputs.loss.targets(targets);
+        let scale = self.progress.scaler.scale;
+        self.model.zero_gradients(self.backend);
+        let (mut loss_sum, mut correct) = (0.0, 0);
+        for run in batch.micro_batches(self.space.tokens()) {
+            let (loss, right) = self.micro_batch(&batch, run, indices, &targets, scale)?;
+            loss_sum += loss;
+            correct += right;
+        }
+        // All weights of the batch's classes may be 0: then there is no loss, and no gradient.
+        let loss = if targets.normalizer > 0.0 { loss_sum / targets.normalizer } else { 0.0 };
+        let factor = self.schedule.factor(self.progress.optimizer_steps);
+        let grad_norm = self.update(factor, scale)?;
+        let skipped = grad_norm.is_none();
+        self.advance(loss, correct, &batch, started, skipped)?;
+        let (progress, totals) = (&self.progress, &self.progress.totals);
+        Ok(StepReport {
+            epoch,
+            step_in_epoch: progress.step_in_epoch,
+            steps_per_epoch: self.steps_per_epoch(),
+            global_step: progress.global_step,
+            loss,
+            epoch_loss: totals.loss_sum / totals.examples as f64,
+            train_accuracy: self.train_accuracy(),
+            grad_norm,
+            learning_rate: f64::from(self.inputs.settings.learning_rate) * factor,
+            scale,
+            skipped,
+            skipped_total: progress.scaler.skipped,
+            examples: indices.len(),
+            tokens: batch.tokens(),
+            examples_in_epoch: totals.examples,
+        })
+    }
+
+    /// Forward and backward of a run of the batch's sequences: the sum of losses and the number decided rightly.
+    fn micro_batch(
+        &mut self,
+        batch: &Batch,
+        run: Range<usize>,
+        indices: &[u32],
+        targets: &Targets,
+        scale: f32,
+    ) -> Result<(f64, u64), TrainError> {
+        let (first_sequence, first_token) = (run.start as u64, u64::from(batch.offsets[run.start]));
+        let (seed, step) = (self.inputs.settings.seed, self.progress.global_step);
+        let dropout = DropoutContext { seed, step, first_sequence, first_token };
+        let part = batch.slice(run.clone());
+        let indices = &indices[run.clone()];
+        let trunk_drops = !self.model.has_frozen_trunk() || self.inputs.settings.frozen_dropout;
+        let trunk_dropout = trunk_drops.then_some(&dropout);
+        let (backend, space, train) = (self.backend, &mut self.space, self.inputs.train);
+        match &mut self.train_cache {
+            Some(cache) => cache.trunk(backend, &self.model, space, train, indices, &part, trunk_dropout)?,
+            None => self.model.forward_trunk(backend, space, &part, trunk_dropout),
+        }
+        let labels = self.inputs.loss.labels;
+        let values = targets.values[run.start * labels..run.end * labels].to_vec();
+        let part_targets = Targets { kind: targets.kind, values, normalizer: targets.normalizer };
+        let per_row = if targets.normalizer > 0.0 { 1.0 / targets.normalizer } else { 0.0 };
+        let gradient_scale = (f64::from(scale) * per_row) as f32;
+        let output =
+            self.model.train_micro_batch(backend, space, &part, &part_targets, gradient_scale, Some(&dropout))?;
+        let rows = output.logits.chunks_exact(labels).zip(indices);
+        let right = rows.filter(|(logits, index)| is_correct(train.target(**index as usize), logits)).count();
+        Ok((output.loss_sum, right as u64))
+    }
+
+    /// Clips and applies the gradients; returns their norm, or `None` if they were not finite and the step was skipped.
+    fn update(&mut self, factor: f64, scale: f32) -> Result<Option<f64>, TrainError> {
+        let trainable = self.model.trainable();
+        let gradients: Vec<_> = trainable.iter().map(|trainable| (&*trainable.gradient, trainable.len)).collect();
+        let norm = self.backend.gradient_norm(&gradients)?;
+        drop(trainable);
+        self.progress.scaler.update(norm.finite);
+        if !norm.finite {
+            return Ok(None);
+        }
+        let length = norm.sum_of_squares.sqrt() / f64::from(scale);
+        // As torch.nn.utils.clip_grad_norm_ does it, epsilon included.
+        let clip = self.inputs.settings.max_grad_norm.map_or(1.0, |most| (f64::from(most) / (length + 1e-6)).min(1.0));
+        let gradient_scale = (clip / f64::from(scale)) as f32;
+        self.optimizer.step(self.backend, &mut self.model, &self.inputs.settings, factor, gradient_scale);
+        self.progress.optimizer_steps = self.optimizer.steps;
+        Ok(Some(length))
+    }
+
+    /// Takes note of a step that was made.
+    fn advance(
+        &mut self,
+        loss: f64,
+        correct: u64,
+        batch: &Batch,
+        started: Instant,
+        skipped: bool,
+    ) -> Result<(), TrainError> {
+        let progress = &mut self.progress;
+        progress.global_step += 1;
+        progress.step_in_epoch += 1;
+        progress.tokens_seen += batch.tokens() as u64;
+        progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
+        let totals = &mut progress.totals;
+        totals.loss_sum += loss * batch.sequences() as f64;
+        totals.examples += batch.sequences() as u64;
+        totals.correct += correct;
+        totals.tokens += batch.tokens() as u64;
+        totals.seconds += started.elapsed().as_secs_f64();
+        if progress.scaler.is_exhausted() || progress.skipped_in_a_row >= MOST_SKIPS_IN_A_ROW {
+            let reason = format!(
+                "gradients were not finite {} steps in a row (loss scale {}, loss {loss})\nhint: lower \
+                 --learning-rate, add --warmup-ratio 0.06, or use --precision bf16",
+                progress.skipped_in_a_row, progress.scaler.scale
+            );
+            return Err(TrainError::Diverged { step: progress.global_step, reason });
+        }
+        Ok(())
+    }
+
+    fn train_accuracy(&self) -> Option<f64> {
+        let totals = &self.progress.totals;
+        let classifies = self.inputs.loss.problem_type != serin_model::ProblemType::Regression;
+        (classifies && totals.examples > 0).then(|| totals.correct as f64 / totals.examples as f64)
+    }
+
+    /// Evaluates, keeps a new best, and saves the state.
+    fn conclude_epoch(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let evaluation = self.evaluate(listener)?;
+        let evaluation_time = started.elapsed();
+        let settings = &self.inputs.settings;
+        let metric = settings.metric_for_best_model;
+        let report = evaluation.report();
+        let selection = report.get(metric.key()).unwrap_or(f64::NAN);
+        let epoch = self.progress.epochs_done + 1;
+        let global_step = self.progress.global_step;
+        let (greater, threshold) = (metric.greater_is_better(), settings.early_stopping_threshold);
+        let is_best = self.progress.early_stopping.observe(selection, greater, threshold, epoch, global_step);
+        let totals = std::mem::take(&mut self.progress.totals);
+        let seconds = totals.seconds.max(f64::MIN_POSITIVE);
+        let summary = EpochSummary {
+            epoch,
+            global_step,
+            train_loss: totals.loss_sum / totals.examples.max(1) as f64,
+            train_accuracy: (self.inputs.loss.problem_type != serin_model::ProblemType::Regression)
+                .then(|| totals.correct as f64 / totals.examples.max(1) as f64),
+            report,
+            selection,
+            is_best,
+            without_improvement: self.progress.early_stopping.counter,
+            train_time: std::time::Duration::from_secs_f64(totals.seconds),
+            evaluation_time,
+            examples_per_second: totals.examples as f64 / seconds,
+        };
+        self.progress.epochs_done = epoch;
+        self.progress.step_in_epoch = 0;
+        self.progress.finished = global_step >= self.total_steps();
+        if is_best {
+            keeper.save_best(self.backend, &mut self.model, &summary)?;
+        }
+        listener.on(&Event::Epoch(&summary))?;
+        if self.progress.early_stopping.should_stop(self.inputs.settings.early_stopping_patience)
+            && !self.progress.finished
+        {
+            listener.on(&Event::EarlyStopping)?;
+        }
+        self.save_state(keeper, listener)
+    }
+
+    fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<Evaluation, TrainError> {
+        let selection = self.inputs.selection;
+        let mut heard = Ok(());
+        let mut progress = |done| {
+            if heard.is_ok() {
+                heard = listener.on(&Event::Evaluating { done, total: selection.len() });
+            }
+        };
+        let cache = self.selection_cache.as_mut();
+        let logits = infer_all(self.backend, &self.model, &mut self.space, selection, cache, &mut progress)?;
+        heard?;
+        self.notes_of_caches(listener)?;
+        let mut evaluation = Evaluation::new(self.model.config(), self.inputs.task)?;
+        for (index, row) in logits.chunks_exact(self.inputs.loss.labels).enumerate() {
+            evaluation.push(selection.target(index), row)?;
+        }
+        Ok(evaluation)
+    }
+
+    fn save_state(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        listener.flush(self.progress.global_step)?;
+        keeper.save_state(self.backend, &mut self.model, &mut self.optimizer, &self.progress)
+    }
+
+    fn notes_of_caches(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        for cache in [&mut self.train_cache, &mut self.selection_cache].into_iter().flatten() {
+            if let Some(note) = cache.take_failure() {
+                listener.on(&Event::Note(&note))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what cannot be trained.
+fn check(inputs: &TrainInputs<'_>) -> Result<(), TrainError> {
+    if let Some(problem) = inputs.settings.problem() {
+        return Err(TrainError::Setting(problem));
+    }
+    if inputs.train.is_empty() || inputs.selection.is_empty() {
+        return Err(TrainError::Data("there is no example to train on, or none to evaluate with".into()));
+    }
+    match &inputs.settings.class_weights {
+        Some(weights) if weights.len() != inputs.loss.labels => Err(TrainError::Setting(format!(
+            "class_weights has {} numbers, the model has {} labels",
+            weights.len(),
+            inputs.loss.labels
+        ))),
+        _ => Ok(()),
+    }
+}
+
+impl EpochTotals {
+    /// Mean loss of the epoch so far.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss_sum / self.examples.max(1) as f64
+    }
+}
