@@ -6,18 +6,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serin_checkpoint::save::{recover_dir, replace_dir_atomic, write_atomic, write_json_atomic, write_safetensors};
 use serin_checkpoint::{CheckpointError, TensorView, WeightFiles};
-use support::{Numbers, fixture};
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
+use support::{Numbers, fixture, names};
 
 #[test]
 fn a_file_is_replaced_whole_and_alone() {
@@ -167,21 +160,26 @@ fn killed_writers_leave_one_complete_version() {
     let folder = tempfile::tempdir().unwrap();
     let best = folder.path().join("best");
     let mut numbers = Numbers(3);
-    replace_dir_atomic(&best, |staging| fill(staging, "first")).unwrap();
-    for _ in 0..15 {
+    for _ in 0..12 {
+        replace_dir_atomic(&best, |staging| fill(staging, "before")).unwrap();
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "endless_writer"])
             .env("SERIN_TEST_TARGET", &best)
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_micros(20_000 + numbers.next() % 40_000));
+        // Killed at any moment after its first replacement, however slow the machine is.
+        let wrote = || fs::read_to_string(best.join("config.json")).is_ok_and(|version| version != "before");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !wrote() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_micros(numbers.next() % 20_000));
         writer.kill().unwrap();
         writer.wait().unwrap();
         recover_dir(&best).unwrap();
-        version(&best);
+        assert_ne!(version(&best), "before", "the writer never got to replace the folder");
     }
-    assert_ne!(version(&best), "first", "no writer ever got to replace the folder");
     replace_dir_atomic(&best, |staging| fill(staging, "last")).unwrap();
     assert_eq!((version(&best).as_str(), names(folder.path())), ("last", vec!["best".into()]));
 }

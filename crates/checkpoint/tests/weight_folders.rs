@@ -120,6 +120,15 @@ fn a_mislabelled_file_is_read_by_its_content() {
 }
 
 #[test]
+fn header_lengths_that_look_like_a_pickle_or_a_zip_are_still_safetensors() {
+    for length in [0x80, usize::from(u16::from_le_bytes(*b"PK"))] {
+        let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let file = safetensors(&format!("{header:length$}"), &[0; 4]);
+        assert_eq!(WeightFiles::open(folder(&[("model.safetensors", &file)]).path()).unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn headers_that_lie_are_refused() {
     let one = |dtype: &str, shape: &str, offsets: &str| {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)

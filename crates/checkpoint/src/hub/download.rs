@@ -11,7 +11,7 @@ use ureq::http::{Response, header};
 
 use super::cache::{RepositoryCache, create_parent};
 use super::failure::{failure, no_connection, refusal};
-use super::http::{Client, is_passing};
+use super::http::{Client, LINKED_ETAG, is_passing};
 use super::progress::Progress;
 use super::repository::Repository;
 use crate::CheckpointError;
@@ -61,8 +61,7 @@ fn describe(client: &Client, repository: &Repository, url: &str, file: &str) -> 
         return Err(refusal(repository, client.endpoint(), client.has_token(), &format!("file '{file}'"), &response));
     }
     let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let etag =
-        text("x-linked-etag").or_else(|| text("etag")).map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
+    let etag = text(LINKED_ETAG).or_else(|| text("etag")).map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
     let Some(etag) = etag.filter(|etag| is_plain_name(etag)) else {
         let hint = "is HF_ENDPOINT a Hub, and does no proxy or login page stand between?";
         return Err(failure(

@@ -10,6 +10,8 @@ use ureq::{Agent, Body};
 use super::environment::HubSettings;
 use crate::{CheckpointError, Hint};
 
+/// Header of a redirect to a file's content: the content's own hash.
+pub(super) const LINKED_ETAG: &str = "x-linked-etag";
 const MAX_REDIRECTS: usize = 8;
 /// Attempts of a small request; downloads count their own.
 const ATTEMPTS: u32 = 3;
@@ -24,8 +26,8 @@ pub(super) struct Client {
 /// How far redirects are followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Follow {
-    /// On the same server only: the headers of the Hub's own answer are wanted.
-    SameServer,
+    /// On the same server, up to the answer that describes the file: the Hub's own headers are wanted.
+    Description,
     /// Anywhere: the bytes are wanted.
     Everywhere,
 }
@@ -64,9 +66,9 @@ impl Client {
         std::thread::sleep(self.retry_pause * (1 << attempt.saturating_sub(1).min(6)));
     }
 
-    /// The answer's head, from the Hub's own server.
+    /// The head of the Hub's answer that describes a file, which may be a redirect to its content.
     pub(super) fn head(&self, url: &str) -> Result<Response<Body>, ureq::Error> {
-        self.patiently(|| self.follow(url, Follow::SameServer, |agent, url| agent.head(url)))
+        self.patiently(|| self.follow(url, Follow::Description, |agent, url| agent.head(url)))
     }
 
     /// A small answer, such as a listing.
@@ -119,7 +121,8 @@ impl Client {
                 return Ok(response);
             };
             let target = join(&url, location);
-            if follow == Follow::SameServer && !same_server(&url, &target) {
+            let describes = response.headers().contains_key(LINKED_ETAG) || !same_server(&url, &target);
+            if follow == Follow::Description && describes {
                 return Ok(response);
             }
             if url.starts_with("https://") && !target.starts_with("https://") {

@@ -16,7 +16,8 @@ use crate::CheckpointError;
 /// Builds a folder with `build` and puts it in place of `target`, which may be absent.
 ///
 /// `build` gets an empty staging folder. If it fails, the staging folder is removed and `target` is
-/// as before. One process at a time may replace a given folder.
+/// as before. One process at a time may replace a given folder. Files that a reader has open stay as
+/// they were; one that is about to open them may find them gone and should look at `target` anew.
 ///
 /// # Errors
 /// Those of `build`; [`CheckpointError::Busy`]; [`CheckpointError::Io`].

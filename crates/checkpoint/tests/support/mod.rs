@@ -1,6 +1,7 @@
 //! Fixtures and a seeded source of numbers for the tests.
 #![allow(dead_code)] // each test file uses a part
 
+pub(crate) mod hub;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
@@ -24,4 +25,12 @@ impl Numbers {
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
+}
+
+/// The names in a folder, sorted.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }

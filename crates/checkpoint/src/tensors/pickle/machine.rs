@@ -5,11 +5,10 @@ use std::path::Path;
 
 use super::globals::{self, Global};
 use super::source::Source;
+use super::stack::MAX_VALUES;
 use super::value::{Storage, Value, ValueId};
 use crate::{CheckpointError, Hint};
 
-/// Values, stack entries and memo entries; a state dict of 10,000 tensors needs 300,000.
-const MAX_VALUES: usize = 4_000_000;
 /// `_rebuild_tensor_v2` takes the most, seven.
 const MAX_ARGUMENTS: usize = 16;
 /// Protocols 2 to 5 are what `torch.save` can be told to write.
@@ -79,9 +78,9 @@ impl From<&str> for Stop {
 pub(super) struct Machine<'a> {
     source: Source<'a>,
     pub(super) values: Vec<Value>,
-    stack: Vec<ValueId>,
+    pub(super) stack: Vec<ValueId>,
     /// Stack heights at each MARK.
-    marks: Vec<usize>,
+    pub(super) marks: Vec<usize>,
     memo: HashMap<usize, ValueId>,
     /// Items copied out of lists so far, see `ordered_dict`.
     pub(super) listed_items: usize,
@@ -306,55 +305,6 @@ impl<'a> Machine<'a> {
         let id = self.pop()?;
         let storage = self.storage(id)?;
         self.push(Value::Storage(storage))
-    }
-
-    pub(super) fn get(&self, id: ValueId) -> &Value {
-        self.values.get(id).unwrap_or(&Value::None)
-    }
-
-    fn push(&mut self, value: Value) -> Result<(), Stop> {
-        if self.values.len() >= MAX_VALUES {
-            return Err(format!("more than {MAX_VALUES} values").into());
-        }
-        self.values.push(value);
-        self.push_id(self.values.len() - 1)
-    }
-
-    fn push_id(&mut self, id: ValueId) -> Result<(), Stop> {
-        if self.stack.len() >= MAX_VALUES {
-            return Err("the stack grows too high".into());
-        }
-        self.stack.push(id);
-        Ok(())
-    }
-
-    /// The lowest stack height that may be popped to: the last MARK protects what lies below.
-    fn floor(&self) -> usize {
-        self.marks.last().copied().unwrap_or(0)
-    }
-
-    fn top(&self) -> Result<ValueId, Stop> {
-        let above = self.stack.get(self.floor()..).unwrap_or_default();
-        above.last().copied().ok_or_else(|| "the stack is empty".into())
-    }
-
-    fn pop(&mut self) -> Result<ValueId, Stop> {
-        let top = self.top()?;
-        self.stack.pop();
-        Ok(top)
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<ValueId>, Stop> {
-        let mark = self.marks.pop().ok_or("no MARK to return to")?;
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
-    }
-
-    fn pop_text(&mut self) -> Result<String, Stop> {
-        let id = self.pop()?;
-        match self.get(id) {
-            Value::Text(text) => Ok(text.clone()),
-            other => Err(format!("a name must be a text, not {}", other.kind()).into()),
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod calls;
 mod globals;
 mod machine;
 mod source;
+mod stack;
 mod value;
 
 pub(super) use machine::{Unpickled, unpickle};
