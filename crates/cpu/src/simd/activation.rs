@@ -1,7 +1,7 @@
 //! The activations of [`Activation`] and their derivatives, on vectors.
 
 use super::Simd;
-use super::exponential::{exp, polynomial, sigmoid, tanh};
+use super::exponential::{exp, polynomial, sigmoid, sigmoid_and_complement, tanh};
 use serin_ops::Activation;
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -12,31 +12,31 @@ const FRAC_1_SQRT_2_PI: f32 = 0.398_942_3;
 /// The coefficient of x³ in GELU's tanh form.
 const CUBIC: f32 = 0.044_715;
 
-/// The error function, within 4e-7 absolutely; exactly ±1 from ±3.8 on.
+/// The error function, within 3e-7 absolutely; exactly ±1 from ±3.8 on.
 ///
-/// `x p(x²)` with a minimax polynomial of degree 14 in `(x² - h) / h`, `h = 3.8² / 2`, fitted by Lawson's iteration on
-/// the absolute error (5e-8 before rounding). No division: on AVX-512 one costs as much as the whole polynomial.
+/// `x p(x²)` with a minimax polynomial of degree 14 in `(x² - h) / h`, `h = 3.8² / 2`, fitted by Lawson's iteration to
+/// the error of GELU (1e-7 before rounding). No division: on AVX-512 one costs as much as the whole polynomial.
 #[inline(always)]
-pub(crate) fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub(super) fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     const SATURATION: f32 = 3.8;
     const INVERSE_OF_H: f32 = 2.0 / (SATURATION * SATURATION);
-    // The last coefficient is raised by 2.6e-8, so that the value at ±3.8 is beyond ±1 and the clamp makes it exact.
+    // Fitted so that at ±3.8 rounding, with and without FMA, gives ±1.
     const COEFFICIENTS: [f32; 15] = [
-        1.022_088_3e-3,
-        -2.695_760_7e-3,
-        2.367_271_6e-3,
-        -3.299_464_5e-3,
-        9.949_528e-3,
-        -1.833_327_9e-2,
-        2.669_302_2e-2,
-        -3.893_964_7e-2,
-        5.505_656_5e-2,
-        -7.251_55e-2,
-        9.083_27e-2,
-        -1.111_855_73e-1,
-        1.377_395_1e-1,
-        -1.856_412e-1,
-        3.721_076_8e-1,
+        8.864_383_6e-4,
+        -2.603_842_9e-3,
+        2.791_443_6e-3,
+        -3.572_801e-3,
+        9.436_303e-3,
+        -1.802_389_7e-2,
+        2.699_51e-2,
+        -3.910_556_8e-2,
+        5.496_749_6e-2,
+        -7.247_294e-2,
+        9.084_482_5e-2,
+        -1.111_901_6e-1,
+        1.377_389_3e-1,
+        -1.856_410_6e-1,
+        3.721_076_2e-1,
     ];
     let x = simd.max(simd.splat(-SATURATION), simd.min(simd.splat(SATURATION), x));
     let s = simd.fma(simd.mul(x, x), simd.splat(INVERSE_OF_H), simd.splat(-1.0));
@@ -53,13 +53,13 @@ fn normal_cdf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 
 /// `x Φ(x)`.
 #[inline(always)]
-pub(crate) fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub(super) fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.mul(x, normal_cdf(simd, x))
 }
 
 /// `Φ(x) + x φ(x)`.
 #[inline(always)]
-pub(crate) fn gelu_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub(super) fn gelu_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // Beyond, x φ(x) is 0 in f32; the clamp keeps ∞ · 0 out.
     let bounded = simd.max(simd.splat(-20.0), simd.min(simd.splat(20.0), x));
     let density = exp(simd, simd.mul(simd.mul(bounded, bounded), simd.splat(-0.5)));
@@ -67,40 +67,39 @@ pub(crate) fn gelu_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.add(normal_cdf(simd, x), slope)
 }
 
-/// `tanh(√(2/π) (x + 0.044715 x³))`.
-#[inline(always)]
-fn gelu_tanh_inner<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let square = simd.mul(x, x);
-    let inner = simd.mul(x, simd.fma(square, simd.splat(CUBIC), simd.splat(1.0)));
-    tanh(simd, simd.mul(inner, simd.splat(SQRT_2_OVER_PI)))
-}
-
+/// `x σ(2u)`, `u = √(2/π) (x + 0.044715 x³)`: the same as `x/2 (1 + tanh u)`, without its cancellation.
 #[inline(always)]
 fn gelu_tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let half = simd.splat(0.5);
-    simd.mul(x, simd.fma(gelu_tanh_inner(simd, x), half, half))
+    simd.mul(x, sigmoid(simd, gelu_tanh_inner(simd, x)))
 }
 
-/// `(1 + t)/2 + x/2 (1 - t²) √(2/π) (1 + 3 · 0.044715 x²)` with t the tanh.
+/// `2u`.
+#[inline(always)]
+fn gelu_tanh_inner<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+    let inner = simd.fma(simd.mul(x, x), simd.splat(CUBIC), simd.splat(1.0));
+    simd.mul(simd.mul(x, simd.splat(2.0 * SQRT_2_OVER_PI)), inner)
+}
+
+/// `σ(2u) + x σ(2u) (1 - σ(2u)) 2u'`, `u' = √(2/π) (1 + 3 · 0.044715 x²)`.
 #[inline(always)]
 fn gelu_tanh_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let (one, half) = (simd.splat(1.0), simd.splat(0.5));
-    let t = gelu_tanh_inner(simd, x);
-    // Beyond, 1 - t² is 0 in f32; the clamp keeps ∞ · 0 out.
+    let one = simd.splat(1.0);
+    let [gate, complement] = sigmoid_and_complement(simd, gelu_tanh_inner(simd, x));
+    // Beyond, σ (1 - σ) is 0 in f32; the clamp keeps ∞ · 0 out.
     let bounded = simd.max(simd.splat(-20.0), simd.min(simd.splat(20.0), x));
     let inner = simd.fma(simd.mul(bounded, bounded), simd.splat(3.0 * CUBIC), one);
-    let slope = simd.mul(simd.mul(bounded, simd.splat(0.5 * SQRT_2_OVER_PI)), inner);
-    simd.fma(simd.neg_fma(t, t, one), slope, simd.fma(t, half, half))
+    let slope = simd.mul(simd.mul(bounded, simd.splat(2.0 * SQRT_2_OVER_PI)), inner);
+    simd.fma(simd.mul(gate, complement), slope, gate)
 }
 
 /// `σ(x) (1 + x (1 - σ(x)))`.
 #[inline(always)]
 fn silu_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let one = simd.splat(1.0);
-    let s = sigmoid(simd, x);
-    // Beyond, the product with 1 - σ or with σ is 0 in f32; the clamp keeps ∞ · 0 out.
+    let [s, complement] = sigmoid_and_complement(simd, x);
+    // Beyond, the product with σ (1 - σ) is 0 in f32; the clamp keeps ∞ · 0 out.
     let bounded = simd.max(simd.splat(-105.0), simd.min(simd.splat(105.0), x));
-    simd.mul(s, simd.fma(bounded, simd.sub(one, s), one))
+    simd.mul(s, simd.fma(bounded, complement, one))
 }
 
 /// f(x).

@@ -11,7 +11,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let x = simd.max(simd.splat(-104.5), simd.min(simd.splat(89.0), x));
     let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts; the first has so few bits that its product with n is exact.
-    let r = simd.neg_fma(n, simd.splat(0.693_359_375), x);
+    let r = simd.neg_fma(n, simd.splat(0.693_359_4), x);
     let r = simd.neg_fma(n, simd.splat(-2.121_944_4e-4), r);
     let mut p = simd.splat(1.987_569_1e-4);
     for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5e-1] {
@@ -23,25 +23,33 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 
 /// The logistic function `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
-pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub(super) fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let one = simd.splat(1.0);
     simd.div(one, simd.add(one, exp(simd, simd.sub(simd.zero(), x))))
 }
 
-/// The hyperbolic tangent, within 2e-7 absolutely: the rational approximation of degree 13/6 of Eigen's
-/// `generic_fast_tanh_float`.
+/// σ(x) and 1 - σ(x), neither from a difference.
 #[inline(always)]
-pub(crate) fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    // From here on the quotient is 1.
-    const SATURATION: f32 = 7.998_811_7;
-    const ODD: [f32; 7] =
-        [-2.760_768_5e-16, 2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_3e-5, 6.372_619_5e-4, 4.893_524_6e-3];
-    const EVEN: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3];
-    let x = simd.max(simd.splat(-SATURATION), simd.min(simd.splat(SATURATION), x));
+pub(super) fn sigmoid_and_complement<S: Simd>(simd: S, x: S::F32) -> [S::F32; 2] {
+    // Below, both are what they are at the bound to within 1e-34, and e⁻ˣ stays finite.
+    let decay = exp(simd, simd.sub(simd.zero(), simd.max(simd.splat(-80.0), x)));
+    let s = simd.div(simd.splat(1.0), simd.add(simd.splat(1.0), decay));
+    [s, simd.mul(decay, s)]
+}
+
+/// The hyperbolic tangent, within 2e-7 absolutely and relatively; exactly ±1 where f32 has nothing nearer.
+///
+/// Cephes' `tanhf` (S. Moshier): an odd polynomial below 0.625, `1 - 2 / (e²ˣ + 1)` from there on.
+#[inline(always)]
+pub(super) fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+    const COEFFICIENTS: [f32; 5] = [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1];
+    let (one, two) = (simd.splat(1.0), simd.splat(2.0));
     let square = simd.mul(x, x);
-    let numerator = simd.mul(x, polynomial(simd, square, &ODD));
-    let quotient = simd.div(numerator, polynomial(simd, square, &EVEN));
-    simd.max(simd.splat(-1.0), simd.min(simd.splat(1.0), quotient))
+    let small = simd.fma(simd.mul(x, square), polynomial(simd, square, &COEFFICIENTS), x);
+    let size = simd.abs(x);
+    let large = simd.sub(one, simd.div(two, simd.add(exp(simd, simd.mul(size, two)), one)));
+    let large = simd.select(simd.less(x, simd.zero()), simd.sub(simd.zero(), large), large);
+    simd.select(simd.less(size, simd.splat(0.625)), small, large)
 }
 
 /// A polynomial by Horner's rule; the coefficient of the highest power comes first.

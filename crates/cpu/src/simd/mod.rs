@@ -22,7 +22,7 @@
 //! ```
 //!
 //! [`read`] and [`write`] work on slices of any storage type; [`Storage`] has the same on raw pointers.
-//! Element-wise functions ([`exp`], [`erf`], [`tanh`], [`activation`], ...) are free functions of `(simd, vector)`.
+//! Element-wise functions ([`exp`], [`activation`], [`activation_derivative`], [`keep_pair`]) are free functions of `(simd, vector)`.
 
 mod activation;
 mod dropout;
@@ -37,11 +37,11 @@ mod avx512;
 mod neon;
 mod portable;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub(crate) use activation::{activation, activation_derivative, erf, gelu, gelu_derivative};
+pub(crate) use activation::{activation, activation_derivative};
 pub(crate) use dropout::{drop_pair, keep_pair};
-pub(crate) use exponential::{exp, sigmoid, tanh};
+pub(crate) use exponential::exp;
 pub(crate) use storage::{Storage, for_dtype, read, write};
 
 use crate::isa::{Isa, IsaLevel};
@@ -58,7 +58,8 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// f32 lanes of a vector: 4, 8 or 16.
     const LANES: usize;
-    /// The level that this is.
+    /// The level that this is; tests ask.
+    #[cfg_attr(not(test), allow(dead_code))]
     const LEVEL: IsaLevel;
     /// `LANES` lanes of f32.
     type F32: Copy;
