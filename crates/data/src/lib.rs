@@ -13,6 +13,7 @@ mod random;
 mod resolve;
 mod rows;
 mod sample;
+mod write;
 
 pub use crate::check::{DataCheck, Finding, Overlap, SplitCheck, Truncation};
 pub use crate::columns::{ColumnOptions, Columns, LabelColumns, LabelUse};
@@ -22,3 +23,4 @@ pub use crate::labels::{LabelSet, ProblemType, Target};
 pub use crate::resolve::{DataFolder, Source, Split};
 pub use crate::rows::{Cell, Format, ReadOptions, Row, RowReader, scan_schema};
 pub use crate::sample::{epoch_order, stratified_split};
+pub use crate::write::{OutputFormat, PredictedValue, Prediction, PredictionColumns, RowWriter, RunIdentity, Start};

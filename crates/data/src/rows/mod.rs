@@ -140,6 +140,12 @@ impl RowReader {
         &self.open.columns
     }
 
+    /// The columns as a columnar output needs them; JSONL columns are text here, as only a whole file tells their types
+    /// ([`scan_schema`]).
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.open.schema)
+    }
+
     /// The class names that the files themselves give for a column of class ids: `ClassLabel` metadata of Parquet
     /// files, TweetEval's mapping. The id of a class is its index.
     pub fn label_names(&self, column: &str) -> Option<&[String]> {
@@ -256,5 +262,5 @@ pub fn scan_schema(source: &Source, options: &ReadOptions) -> Result<SchemaRef, 
     if source.format == Format::JsonLines {
         return json_schema::scan(reader);
     }
-    Ok(Arc::clone(&reader.open.schema))
+    Ok(reader.schema())
 }

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use serde_json::{Map, Value};
 
 use super::arrow_cell::arrow_cell;
-use crate::error::Location;
+use crate::error::{DataError, Location};
 
 /// One data row.
 #[derive(Clone, Debug)]
@@ -82,6 +82,19 @@ impl Row {
             Cells::Json { object, .. } => object.keys().map(String::as_str).collect(),
             Cells::Arrow { batch, .. } => {
                 batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect()
+            }
+        }
+    }
+
+    /// Refuses a JSONL row with a column that is not among those of the output, which are long settled.
+    pub(crate) fn refuse_columns_beyond(&self, columns: &[String]) -> Result<(), DataError> {
+        let Cells::Json { object, .. } = &self.cells else { return Ok(()) };
+        match object.keys().find(|name| !columns.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let problem = "the first row has no such column, so the output has none\n\
+                               hint: write JSONL, or read from a file instead of a pipe";
+                Err(DataError::Cell { at: self.location().with_column(name), problem: problem.into() })
             }
         }
     }
