@@ -2,12 +2,12 @@
 
 use super::epilogue::{AddTo, Output};
 use super::kernel::BlockKernel;
-use super::product::multiply;
+use super::pack::{Side, pack_all};
+use super::product::{Left, multiply};
 use super::scratch::{self, Parts, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
-use super::weight::pack_right;
 use crate::Cpu;
-use serin_tensor::Element;
+use crate::simd::Storage;
 
 /// Rows summed over before C is touched: bounds the memory of the packed operands.
 const DEPTH: usize = 2048;
@@ -21,21 +21,26 @@ pub(super) struct WeightGradient<'a, T> {
     pub(super) in_features: usize,
 }
 
-impl<T: Element> WeightGradient<'_, T> {
+impl<T: Storage> WeightGradient<'_, T> {
     pub(super) fn add<K: BlockKernel>(&self, cpu: &Cpu, kernel: K, d_weight: &mut [f32], d_bias: &mut [f32]) {
         self.add_to_bias(cpu, d_bias);
         let dy = View::transposed(self.dy, self.rows, self.out_features);
         let x = View::transposed(self.x, self.rows, self.in_features);
-        let longest = chunks::<K::Right>(self.rows.min(DEPTH));
-        let panels_len = self.in_features.div_ceil(PANEL) * longest * K::Right::CHUNK;
-        scratch::with(Purpose::Right, panels_len, |panels: &mut [<K::Right as Layout>::Element]| {
-            for start in (0..self.rows).step_by(DEPTH) {
-                let depth = DEPTH.min(self.rows - start);
-                pack_right::<K::Right, T>(cpu, x.along_depth(start, depth), panels);
-                let d_weight = Output::of(d_weight, self.out_features, self.in_features);
-                let left = dy.along_depth(start, depth);
-                multiply(&cpu.threads, kernel, left, panels, self.in_features, &AddTo { isa: cpu.isa, d_weight });
-            }
+        let (rows, columns) = (self.out_features, self.in_features);
+        let longest = self.rows.min(DEPTH);
+        let left_len = rows.div_ceil(PANEL) * chunks::<K::Left>(longest) * K::Left::CHUNK;
+        let right_len = columns.div_ceil(PANEL) * chunks::<K::Right>(longest) * K::Right::CHUNK;
+        scratch::with(Purpose::SharedLeft, left_len, |panels: &mut [<K::Left as Layout>::Element]| {
+            scratch::with(Purpose::SharedRight, right_len, |right: &mut [<K::Right as Layout>::Element]| {
+                for start in (0..self.rows).step_by(DEPTH) {
+                    let depth = DEPTH.min(self.rows - start);
+                    pack_all::<K::Left, T>(cpu, dy.part_of_depth(start, depth), Side::Left, panels);
+                    pack_all::<K::Right, T>(cpu, x.part_of_depth(start, depth), Side::Right, right);
+                    let left: Left<'_, T, _> = Left::Panels { rows, depth, panels };
+                    let d_weight = Output::of(d_weight, rows, columns);
+                    multiply(cpu, kernel, left, right, columns, &AddTo { isa: cpu.isa, d_weight });
+                }
+            });
         });
     }
 

@@ -1,5 +1,6 @@
 //! What a product needs of an instruction set: 32×32 blocks of C from a left and a right panel.
 
+use super::pack::Pack;
 use super::tiles::{Layout, PANEL};
 use crate::isa::IsaLevel;
 
@@ -9,9 +10,9 @@ pub(crate) const BLOCK: usize = PANEL * PANEL;
 /// The inner loop of products on one instruction set.
 pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// How left panels are stored.
-    type Left: Layout;
+    type Left: Pack;
     /// How right panels are stored; the same depth a chunk as the left ones.
-    type Right: Layout;
+    type Right: Pack;
     /// What must be alive on a thread while it computes blocks.
     type Session;
 

@@ -8,6 +8,9 @@ mod backward_weight;
 mod epilogue;
 mod f32_kernel;
 pub(crate) mod kernel;
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pack_pairs;
 mod product;
 mod scratch;
 #[cfg(test)]
@@ -25,10 +28,11 @@ use f32_kernel::Vectors;
 #[cfg(target_arch = "x86_64")]
 use half::bf16;
 use kernel::BlockKernel;
-use product::multiply;
+use pack::Pack;
+use product::{Left, multiply};
 use serin_ops::{Activation, InputGradient};
 use serin_tensor::{AlignedBuffer, DType};
-use tiles::{Layout, View};
+use tiles::View;
 use weight::Format;
 
 #[allow(clippy::too_many_arguments)]
@@ -77,7 +81,7 @@ trait Call {
     /// Runs with `kernel`, the operands of the call being stored as `T`.
     fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
     where
-        K::Right: Layout<Element = T>;
+        K::Right: Pack<Element = T>;
 }
 
 /// Chooses the kernel: the best that multiplies panels of this type and format.
@@ -108,7 +112,7 @@ struct Linear<'a> {
 impl Call for Linear<'_> {
     fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
     where
-        K::Right: Layout<Element = T>,
+        K::Right: Pack<Element = T>,
     {
         let (rows, columns) = (self.rows, self.weight.out_features());
         let x = View::of(self.x.as_slice::<T>(), rows, self.weight.in_features());
@@ -119,7 +123,7 @@ impl Call for Linear<'_> {
             pre_activation: self.pre_activation.map(|values| Output::of(values.as_mut_slice::<T>(), rows, columns)),
             y: Output::of(self.y.as_mut_slice::<T>(), rows, columns),
         };
-        multiply(&cpu.threads, kernel, x, self.weight.forward_panels(), columns, &epilogue);
+        multiply(cpu, kernel, Left::Rows(x), self.weight.forward_panels(), columns, &epilogue);
     }
 }
 
@@ -134,7 +138,7 @@ struct LinearBackwardInput<'a> {
 impl Call for LinearBackwardInput<'_> {
     fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
     where
-        K::Right: Layout<Element = T>,
+        K::Right: Pack<Element = T>,
     {
         let (rows, columns) = (self.rows, self.weight.in_features());
         let dy = View::of(self.dy.as_slice::<T>(), rows, self.weight.out_features());
@@ -147,7 +151,7 @@ impl Call for LinearBackwardInput<'_> {
         };
         let dx = Output::of(self.dx.as_mut_slice::<T>(), rows, columns);
         let epilogue = BackwardInput { isa: cpu.isa, through, dx };
-        multiply(&cpu.threads, kernel, dy, self.weight.backward_panels(), columns, &epilogue);
+        multiply(cpu, kernel, Left::Rows(dy), self.weight.backward_panels(), columns, &epilogue);
     }
 }
 
@@ -164,7 +168,7 @@ struct LinearBackwardWeight<'a> {
 impl Call for LinearBackwardWeight<'_> {
     fn with<K: BlockKernel, T: Storage>(self, cpu: &Cpu, kernel: K)
     where
-        K::Right: Layout<Element = T>,
+        K::Right: Pack<Element = T>,
     {
         let gradient = WeightGradient {
             dy: self.dy.as_slice::<T>(),

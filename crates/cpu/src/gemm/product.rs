@@ -1,19 +1,20 @@
 //! The loops around blocks: which thread computes which part of C, and in what order.
 
 use super::kernel::{BLOCK, BlockKernel};
+use super::pack::{Pack, Side, Source};
 use super::scratch::{self, Purpose};
-use super::tiles::{Layout, PANEL, Side, View, chunks, pack_panel};
-use crate::threads::Threads;
-use serin_tensor::Element;
+use super::tiles::{Layout, PANEL, View, chunks};
+use crate::Cpu;
+use crate::simd::Storage;
 
-/// Rows of C that a task computes: their left panels stay in the L2 cache.
-const ROW_PANELS: usize = 8;
+/// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
+const LEFT_BYTES: usize = 768 << 10;
 /// Fewest right panels of a task when C has few rows.
 const COLUMN_PANELS: usize = 2;
 
 /// What becomes of a finished block of C.
 pub(super) trait Epilogue: Sync {
-    /// Takes the block that begins at `(row, column)` of C, of which the upper left `rows × columns` are real.
+    /// Takes the block at a place of C; its upper left `rows × columns` are real.
     fn finish(&self, block: &[f32; BLOCK], place: Place);
 }
 
@@ -26,53 +27,121 @@ pub(super) struct Place {
     pub(super) columns: usize,
 }
 
-/// `C = left · rightᵀ`, `[rows, columns]`, block by block into the epilogue. Each block is handed over exactly once.
-pub(super) fn multiply<K: BlockKernel, T: Element>(
-    threads: &Threads,
+/// The left operand.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'a, T, E> {
+    /// Each task packs the rows that it needs.
+    Rows(View<'a, T>),
+    /// All panels of a matrix `[rows, depth]`.
+    Panels { rows: usize, depth: usize, panels: &'a [E] },
+}
+
+/// How C is cut into tasks. Its shape alone decides over the order of sums, so the cut may depend on the team.
+struct Cut {
+    rows: usize,
+    columns: usize,
+    row_panels_a_task: usize,
+    column_panels_a_task: usize,
+}
+
+impl Cut {
+    fn of(rows: usize, columns: usize, left_panel_bytes: usize, threads: usize) -> Cut {
+        let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
+        let row_panels_a_task = (LEFT_BYTES / left_panel_bytes.max(1)).clamp(1, row_panels.div_ceil(threads));
+        let row_tasks = row_panels.div_ceil(row_panels_a_task);
+        let wanted = (4 * threads).div_ceil(row_tasks);
+        let column_tasks = wanted.clamp(1, column_panels.div_ceil(COLUMN_PANELS));
+        Cut { rows, columns, row_panels_a_task, column_panels_a_task: column_panels.div_ceil(column_tasks) }
+    }
+
+    fn column_tasks(&self) -> usize {
+        self.columns.div_ceil(PANEL).div_ceil(self.column_panels_a_task)
+    }
+
+    fn tasks(&self) -> usize {
+        self.rows.div_ceil(PANEL).div_ceil(self.row_panels_a_task) * self.column_tasks()
+    }
+
+    /// The first and the end of a task's row panels.
+    fn row_panels(&self, task: usize) -> (usize, usize) {
+        let first = task / self.column_tasks() * self.row_panels_a_task;
+        (first, (first + self.row_panels_a_task).min(self.rows.div_ceil(PANEL)))
+    }
+
+    /// The first and the end of a task's column panels.
+    fn column_panels(&self, task: usize) -> (usize, usize) {
+        let first = task % self.column_tasks() * self.column_panels_a_task;
+        (first, (first + self.column_panels_a_task).min(self.columns.div_ceil(PANEL)))
+    }
+
+    fn place(&self, row_panel: usize, column_panel: usize) -> Place {
+        let (row, column) = (row_panel * PANEL, column_panel * PANEL);
+        Place { row, column, rows: PANEL.min(self.rows - row), columns: PANEL.min(self.columns - column) }
+    }
+}
+
+/// `C = left · rightᵀ`, `[rows, columns]`, block by block into the epilogue, each block once.
+pub(super) fn multiply<K: BlockKernel, T: Storage>(
+    cpu: &Cpu,
     kernel: K,
-    left: View<'_, T>,
+    left: Left<'_, T, <K::Left as Layout>::Element>,
     right: &[<K::Right as Layout>::Element],
     columns: usize,
     epilogue: &impl Epilogue,
 ) {
-    let (rows, depth) = (left.rows, chunks::<K::Left>(left.depth));
-    let (left_panel, right_panel) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
-    let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
-    assert!(right.len() >= column_panels * right_panel);
+    let (rows, depth) = match left {
+        Left::Rows(matrix) => (matrix.rows, chunks::<K::Left>(matrix.depth)),
+        Left::Panels { rows, depth, .. } => (rows, chunks::<K::Left>(depth)),
+    };
     if rows == 0 || columns == 0 {
         return;
     }
     #[cfg(test)]
     super::kernel::ran::record(kernel.level());
-    let row_tasks = row_panels.div_ceil(ROW_PANELS);
-    let column_tasks = (4 * threads.count()).div_ceil(row_tasks).min(column_panels.div_ceil(COLUMN_PANELS));
-    let panels_a_task = column_panels.div_ceil(column_tasks);
-    threads.run(row_tasks * column_tasks, &|task| {
-        let first_panel = task / column_tasks * ROW_PANELS;
-        let panels = ROW_PANELS.min(row_panels - first_panel);
-        let first_column_panel = task % column_tasks * panels_a_task;
-        let last_column_panel = (first_column_panel + panels_a_task).min(column_panels);
-        scratch::with(Purpose::Left, panels * left_panel, |packed: &mut [<K::Left as Layout>::Element]| {
-            for panel in 0..panels {
-                let packed = &mut packed[panel * left_panel..][..left_panel];
-                pack_panel::<K::Left, T>(left, (first_panel + panel) * PANEL, Side::Left, packed);
+    let panel_len = depth * K::Left::CHUNK;
+    let cut = Cut::of(rows, columns, panel_len * size_of::<<K::Left as Layout>::Element>(), cpu.threads.count());
+    cpu.threads.run(cut.tasks(), &|task| {
+        let (first, end) = cut.row_panels(task);
+        match left {
+            Left::Panels { panels, .. } => {
+                multiply_task(kernel, &panels[first * panel_len..end * panel_len], right, depth, &cut, task, epilogue);
             }
-            scratch::with(Purpose::Sums, BLOCK, |sums: &mut [f32]| {
-                let block: &mut [f32; BLOCK] = sums.try_into().expect("the scratch has the size asked for");
-                let _session = kernel.begin();
-                for column_panel in first_column_panel..last_column_panel {
-                    let right = &right[column_panel * right_panel..][..right_panel];
-                    for panel in 0..panels {
-                        let left = &packed[panel * left_panel..][..left_panel];
-                        // SAFETY: both panels were cut to `depth` chunks from buffers aligned to 64 bytes, a chunk is a
-                        // multiple of 64 bytes, and the session is alive.
-                        unsafe { kernel.block(left.as_ptr(), right.as_ptr(), depth, block, false) };
-                        let (row, column) = ((first_panel + panel) * PANEL, column_panel * PANEL);
-                        let (rows, columns) = (PANEL.min(rows - row), PANEL.min(columns - column));
-                        epilogue.finish(block, Place { row, column, rows, columns });
-                    }
+            Left::Rows(matrix) => scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
+                for (index, panel) in panels.chunks_exact_mut(panel_len.max(1)).enumerate() {
+                    let source = Source { matrix, first_row: (first + index) * PANEL, side: Side::Left };
+                    K::Left::pack(cpu.isa, source, panel);
                 }
-            });
-        });
+                multiply_task(kernel, panels, right, depth, &cut, task, epilogue);
+            }),
+        }
+    });
+}
+
+/// One task: for each of its right panels, the blocks with all its left panels.
+fn multiply_task<K: BlockKernel>(
+    kernel: K,
+    left: &[<K::Left as Layout>::Element],
+    right: &[<K::Right as Layout>::Element],
+    depth: usize,
+    cut: &Cut,
+    task: usize,
+    epilogue: &impl Epilogue,
+) {
+    let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
+    let (first_row_panel, end_row_panel) = cut.row_panels(task);
+    let (first_column_panel, end_column_panel) = cut.column_panels(task);
+    scratch::with(Purpose::Sums, BLOCK, |sums: &mut [f32]| {
+        let block: &mut [f32; BLOCK] = sums.try_into().expect("the scratch has the size asked for");
+        let _session = kernel.begin();
+        for column_panel in first_column_panel..end_column_panel {
+            let right = &right[column_panel * right_len..][..right_len];
+            for row_panel in first_row_panel..end_row_panel {
+                let left = &left[(row_panel - first_row_panel) * left_len..][..left_len];
+                // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a
+                // multiple, and the session is alive.
+                unsafe { kernel.block(left.as_ptr(), right.as_ptr(), depth, block, false) };
+                epilogue.finish(block, cut.place(row_panel, column_panel));
+            }
+        }
     });
 }

@@ -9,14 +9,16 @@ use std::marker::PhantomData;
 pub(super) enum Purpose {
     /// Left panels of a task.
     Left,
+    /// Left panels that all tasks of a call share.
+    SharedLeft,
     /// Right panels that all tasks of a call share.
-    Right,
+    SharedRight,
     /// Blocks of C.
     Sums,
 }
 
 thread_local! {
-    static KEPT: RefCell<[Option<AlignedBuffer>; 3]> = const { RefCell::new([None, None, None]) };
+    static KEPT: RefCell<[Option<AlignedBuffer>; 4]> = const { RefCell::new([const { None }; 4]) };
 }
 
 /// Calls `body` with `len` elements of unspecified value, aligned to 64 bytes.

@@ -6,8 +6,8 @@
 //! columns]` (an AMX B tile, "VNNI"; vectors of 16 columns). Rows and depth beyond the matrix are zeros, so kernels know
 //! no edges.
 
+use crate::simd::Storage;
 use half::bf16;
-use serin_tensor::Element;
 use std::marker::PhantomData;
 
 /// Rows of a panel, and so rows and columns of a block of C.
@@ -18,7 +18,7 @@ pub(crate) const TILE: usize = 16;
 /// What the units of a panel are.
 pub(crate) trait Layout: Send + Sync + 'static {
     /// The type stored.
-    type Element: Element;
+    type Element: Storage;
     /// Elements of a unit.
     const PER_UNIT: usize;
     /// Depth of a chunk.
@@ -38,7 +38,7 @@ impl Layout for Pairs {
     const PER_UNIT: usize = 2;
 }
 
-impl<T: Element> Layout for Singles<T> {
+impl<T: Storage> Layout for Singles<T> {
     type Element = T;
     const PER_UNIT: usize = 1;
 }
@@ -54,71 +54,34 @@ pub(super) struct View<'a, T> {
     values: &'a [T],
     pub(super) rows: usize,
     pub(super) depth: usize,
-    row_stride: usize,
-    depth_stride: usize,
+    /// Whether the storage is `[depth, rows]`.
+    pub(super) transposed: bool,
 }
 
-impl<'a, T: Element> View<'a, T> {
+impl<'a, T> View<'a, T> {
     /// The row-major matrix `[rows, depth]` at the start of `values`.
     pub(super) fn of(values: &'a [T], rows: usize, depth: usize) -> View<'a, T> {
-        View { values: &values[..rows * depth], rows, depth, row_stride: depth, depth_stride: 1 }
+        View { values: &values[..rows * depth], rows, depth, transposed: false }
     }
 
     /// The transpose of the row-major matrix `[depth, rows]` at the start of `values`.
     pub(super) fn transposed(values: &'a [T], depth: usize, rows: usize) -> View<'a, T> {
-        View { values: &values[..rows * depth], rows, depth, row_stride: 1, depth_stride: rows }
+        View { values: &values[..rows * depth], rows, depth, transposed: true }
     }
 
-    /// The part of the depth from `start` on, `depth` long.
-    pub(super) fn along_depth(self, start: usize, depth: usize) -> View<'a, T> {
-        assert!(start + depth <= self.depth);
-        View { values: &self.values[start * self.depth_stride..], depth, ..self }
+    /// The rows of storage from `start` on, `count` of them, of a transposed matrix: a part of its depth.
+    pub(super) fn part_of_depth(self, start: usize, count: usize) -> View<'a, T> {
+        assert!(self.transposed);
+        View { values: &self.values[start * self.rows..][..count * self.rows], depth: count, ..self }
     }
 
-    fn get(&self, row: usize, at: usize) -> f32 {
-        if row < self.rows && at < self.depth {
-            self.values[row * self.row_stride + at * self.depth_stride].to_f32()
-        } else {
-            0.0
+    /// At most `most` elements of line number `line` of the storage from `first` on; none beyond the matrix.
+    #[inline(always)]
+    pub(super) fn line(&self, line: usize, first: usize, most: usize) -> &'a [T] {
+        let (lines, len) = if self.transposed { (self.depth, self.rows) } else { (self.rows, self.depth) };
+        if line >= lines || first >= len {
+            return &[];
         }
-    }
-}
-
-/// Which operand a panel is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Left,
-    Right,
-}
-
-/// Lays out the 32 rows from `first_row` on, over the whole depth of `matrix`.
-pub(super) fn pack_panel<L: Layout, T: Element>(
-    matrix: View<'_, T>,
-    first_row: usize,
-    side: Side,
-    panel: &mut [L::Element],
-) {
-    let tiles = panel.chunks_exact_mut(L::CHUNK / 2).enumerate();
-    for (index, tile) in tiles.take(2 * chunks::<L>(matrix.depth)) {
-        let row = first_row + index % 2 * TILE;
-        pack_tile::<L, T>(&matrix, row, index / 2 * L::DEPTH, side, tile);
-    }
-}
-
-fn pack_tile<L: Layout, T: Element>(
-    matrix: &View<'_, T>,
-    first_row: usize,
-    first_depth: usize,
-    side: Side,
-    tile: &mut [L::Element],
-) {
-    for row in 0..TILE {
-        for unit in 0..TILE {
-            let place = if side == Side::Left { row * TILE + unit } else { unit * TILE + row };
-            for part in 0..L::PER_UNIT {
-                let value = matrix.get(first_row + row, first_depth + unit * L::PER_UNIT + part);
-                tile[place * L::PER_UNIT + part] = L::Element::from_f32(value);
-            }
-        }
+        &self.values[line * len + first..][..most.min(len - first)]
     }
 }

@@ -1,11 +1,12 @@
 //! [`PackedWeight`]: a linear layer's matrix in the layout of its products.
 
-use super::scratch;
-use super::tiles::{Layout, PANEL, Pairs, Side, Singles, View, chunks, pack_panel};
+use super::pack::{Side, pack_all};
+use super::tiles::{Layout, PANEL, Pairs, Singles, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
+use crate::simd::Storage;
 use half::{bf16, f16};
-use serin_tensor::{AlignedBuffer, DType, Element};
+use serin_tensor::{AlignedBuffer, DType};
 
 /// A linear layer's matrix `[out, in]` laid out for the products of one storage type.
 pub struct PackedWeight {
@@ -86,11 +87,11 @@ impl PackedWeight {
         self.format
     }
 
-    pub(super) fn forward_panels<T: Element>(&self) -> &[T] {
+    pub(super) fn forward_panels<T: Storage>(&self) -> &[T] {
         self.forward.as_slice()
     }
 
-    pub(super) fn backward_panels<T: Element>(&self) -> &[T] {
+    pub(super) fn backward_panels<T: Storage>(&self) -> &[T] {
         self.backward.as_ref().expect("the weight was made not trainable").as_slice()
     }
 }
@@ -109,21 +110,11 @@ fn panels_len(dtype: DType, format: Format, rows: usize, depth: usize) -> usize 
 
 fn pack(cpu: &Cpu, format: Format, matrix: View<'_, f32>, panels: &mut AlignedBuffer) {
     match (format, panels.dtype()) {
-        (Format::Pairs, _) => pack_right::<Pairs, f32>(cpu, matrix, panels.as_mut_slice()),
-        (Format::Singles, DType::F32) => pack_right::<Singles<f32>, f32>(cpu, matrix, panels.as_mut_slice()),
-        (Format::Singles, DType::BF16) => pack_right::<Singles<bf16>, f32>(cpu, matrix, panels.as_mut_slice()),
-        (Format::Singles, DType::F16) => pack_right::<Singles<f16>, f32>(cpu, matrix, panels.as_mut_slice()),
+        (Format::Pairs, _) => pack_all::<Pairs, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
+        (Format::Singles, DType::F32) => pack_all::<Singles<f32>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
+        (Format::Singles, DType::BF16) => {
+            pack_all::<Singles<bf16>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice())
+        }
+        (Format::Singles, DType::F16) => pack_all::<Singles<f16>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
     }
-}
-
-/// Lays out all rows of `matrix` as right panels, a task a panel.
-pub(super) fn pack_right<L: Layout, T: Element>(cpu: &Cpu, matrix: View<'_, T>, panels: &mut [L::Element]) {
-    let panel_len = chunks::<L>(matrix.depth) * L::CHUNK;
-    let count = matrix.rows.div_ceil(PANEL);
-    let panels = scratch::Parts::of(&mut panels[..count * panel_len], panel_len);
-    cpu.threads.run(count, &|index| {
-        // SAFETY: each task takes its own part.
-        let panel = unsafe { panels.part(index) };
-        pack_panel::<L, T>(matrix, index * PANEL, Side::Right, panel);
-    });
 }

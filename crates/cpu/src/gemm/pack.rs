@@ -1,0 +1,112 @@
+//! Copies matrices into panels.
+
+use super::scratch::Parts;
+use super::tiles::{Layout, PANEL, Pairs, Singles, TILE, View, chunks};
+use crate::Cpu;
+use crate::isa::Isa;
+use crate::simd::{self, Simd, Storage, read};
+
+/// Which operand a panel is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+/// A panel to be made: the 32 rows from `first_row` on, over the whole depth of `matrix`.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    pub(super) matrix: View<'a, T>,
+    pub(super) first_row: usize,
+    pub(super) side: Side,
+}
+
+impl<T> Source<'_, T> {
+    /// Whether lines of storage become columns of a tile. A right tile is `[units][rows]`, as is transposed storage.
+    #[inline(always)]
+    pub(super) fn crosses(&self) -> bool {
+        self.matrix.transposed == (self.side == Side::Left)
+    }
+}
+
+/// A layout that knows how to fill a panel.
+pub(super) trait Pack: Layout {
+    /// Fills the chunks of a panel that cover the source's depth.
+    fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [Self::Element]);
+}
+
+/// Packs all rows of `matrix`, a task a panel.
+pub(super) fn pack_all<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, side: Side, panels: &mut [L::Element]) {
+    let panel_len = chunks::<L>(matrix.depth) * L::CHUNK;
+    let count = matrix.rows.div_ceil(PANEL);
+    let panels = Parts::of(&mut panels[..count * panel_len], panel_len);
+    cpu.threads.run(count, &|index| {
+        // SAFETY: each task takes its own part.
+        let panel = unsafe { panels.part(index) };
+        L::pack(cpu.isa, Source { matrix, first_row: index * PANEL, side }, panel);
+    });
+}
+
+impl Pack for Pairs {
+    #[cfg(target_arch = "x86_64")]
+    fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [half::bf16]) {
+        let simd = isa.avx512_bf16.expect("only where there are instructions for pairs");
+        super::pack_pairs::pack(simd, source, panel);
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn pack<T: Storage>(_isa: Isa, _source: Source<'_, T>, _panel: &mut [half::bf16]) {
+        unreachable!("only where there are instructions for pairs");
+    }
+}
+
+impl<E: Storage> Pack for Singles<E> {
+    fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [E]) {
+        simd::dispatch(isa, PackSingles { source, panel });
+    }
+}
+
+struct PackSingles<'a, T, E> {
+    source: Source<'a, T>,
+    panel: &'a mut [E],
+}
+
+impl<T: Storage, E: Storage> simd::Kernel for PackSingles<'_, T, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let PackSingles { source, panel } = self;
+        let matrix = source.matrix;
+        let tiles = panel.chunks_exact_mut(TILE * TILE).take(2 * chunks::<Singles<E>>(matrix.depth));
+        for (index, tile) in tiles.enumerate() {
+            let row = source.first_row + index % (PANEL / TILE) * TILE;
+            let depth = index / (PANEL / TILE) * TILE;
+            let (line, first) = if matrix.transposed { (depth, row) } else { (row, depth) };
+            if source.crosses() {
+                let mut lines = [0.0; TILE * TILE];
+                for (number, out) in lines.chunks_exact_mut(TILE).enumerate() {
+                    copy_line::<S, T, f32>(simd, matrix.line(line + number, first, TILE), out);
+                }
+                for (number, out) in tile.chunks_exact_mut(TILE).enumerate() {
+                    let column: [f32; TILE] = std::array::from_fn(|line| lines[line * TILE + number]);
+                    copy_line::<S, f32, E>(simd, &column, out);
+                }
+            } else {
+                for (number, out) in tile.chunks_exact_mut(TILE).enumerate() {
+                    copy_line::<S, T, E>(simd, matrix.line(line + number, first, TILE), out);
+                }
+            }
+        }
+    }
+}
+
+/// Converts up to 16 values and fills up with zeros.
+#[inline(always)]
+fn copy_line<S: Simd, T: Storage, E: Storage>(simd: S, line: &[T], out: &mut [E]) {
+    for first in (0..TILE).step_by(S::LANES) {
+        let value = read(simd, &line[first.min(line.len())..]);
+        // SAFETY: `out` has 16 elements, a multiple of the lanes.
+        unsafe { E::store(simd, out[first..].as_mut_ptr(), value) };
+    }
+}

@@ -1,0 +1,117 @@
+//! Panels of bf16 pairs, by AVX-512: copies of 64 bytes, interleaved lines, transposed tiles.
+
+use super::pack::Source;
+use super::tiles::{Layout, PANEL, Pairs, TILE, chunks};
+use crate::isa::Avx512Bf16;
+use crate::simd::Storage;
+use half::bf16;
+use serin_tensor::DType;
+use std::arch::x86_64::*;
+
+/// Fills the chunks of a panel that cover the source's depth.
+pub(super) fn pack<T: Storage>(_simd: Avx512Bf16, source: Source<'_, T>, panel: &mut [bf16]) {
+    // SAFETY: `Avx512Bf16` proves these instructions.
+    unsafe { pack_panel(source, panel) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn pack_panel<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
+    let matrix = source.matrix;
+    let tiles = panel.chunks_exact_mut(Pairs::CHUNK / 2).take(2 * chunks::<Pairs>(matrix.depth));
+    for (index, tile) in tiles.enumerate() {
+        let row = source.first_row + index % (PANEL / TILE) * TILE;
+        let depth = index / (PANEL / TILE) * Pairs::DEPTH;
+        let mut lines = [_mm512_setzero_si512(); TILE];
+        for (number, line) in lines.iter_mut().enumerate() {
+            *line = if matrix.transposed {
+                let pair = [0, 1].map(|part| matrix.line(depth + 2 * number + part, row, TILE));
+                interleave(half_line(pair[0]), half_line(pair[1]))
+            } else {
+                whole_line(matrix.line(row + number, depth, Pairs::DEPTH))
+            };
+        }
+        if source.crosses() {
+            lines = transpose(lines);
+        }
+        for (out, line) in tile.chunks_exact_mut(Pairs::DEPTH).zip(lines) {
+            // SAFETY: `out` has 32 elements: 64 bytes.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), line) };
+        }
+    }
+}
+
+/// Up to 32 values as bf16, then zeros.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn whole_line<T: Storage>(line: &[T]) -> __m512i {
+    if T::DTYPE == DType::BF16 {
+        // SAFETY: only the lanes that the slice has are read.
+        return unsafe { _mm512_maskz_loadu_epi16(first_lanes(line.len()), line.as_ptr().cast()) };
+    }
+    let (low, high) = line.split_at(line.len().min(TILE));
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half_line(low)), half_line(high))
+}
+
+/// Up to 16 values as bf16, then zeros.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn half_line<T: Storage>(line: &[T]) -> __m256i {
+    let lanes = first_lanes(line.len()) as __mmask16;
+    // SAFETY: only the lanes that the slice has are read; `DTYPE` says what T is; __m256bh and __m256i have the same size.
+    unsafe {
+        match T::DTYPE {
+            DType::BF16 => _mm256_maskz_loadu_epi16(lanes, line.as_ptr().cast()),
+            DType::F32 => std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(
+                lanes,
+                line.as_ptr().cast(),
+            ))),
+            DType::F16 => unreachable!("pairs are made of bf16 or of f32 master weights"),
+        }
+    }
+}
+
+#[inline(always)]
+fn first_lanes(count: usize) -> __mmask32 {
+    if count >= 32 { !0 } else { (1 << count) - 1 }
+}
+
+/// `a0 b0 a1 b1 ...`
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn interleave(a: __m256i, b: __m256i) -> __m512i {
+    _mm512_or_si512(_mm512_cvtepu16_epi32(a), _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(b)))
+}
+
+/// The transpose of 16×16 units of 32 bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(rows: [__m512i; TILE]) -> [__m512i; TILE] {
+    // After each step, index and lane have exchanged one more bit of their numbers.
+    let mut a = rows;
+    for i in (0..TILE).step_by(2) {
+        (a[i], a[i + 1]) = (_mm512_unpacklo_epi32(rows[i], rows[i + 1]), _mm512_unpackhi_epi32(rows[i], rows[i + 1]));
+    }
+    let mut b = a;
+    for i in (0..TILE).step_by(4) {
+        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    // Now b[4 g + c] holds, in quarter q, column 4 q + c of rows 4 g..4 g + 4.
+    let mut c = b;
+    for i in 0..4 {
+        for half in [0, 8] {
+            c[half + i] = _mm512_shuffle_i32x4::<0x88>(b[half + i], b[half + 4 + i]);
+            c[half + 4 + i] = _mm512_shuffle_i32x4::<0xdd>(b[half + i], b[half + 4 + i]);
+        }
+    }
+    let mut columns = c;
+    for i in 0..4 {
+        columns[i] = _mm512_shuffle_i32x4::<0x88>(c[i], c[8 + i]);
+        columns[8 + i] = _mm512_shuffle_i32x4::<0xdd>(c[i], c[8 + i]);
+        columns[4 + i] = _mm512_shuffle_i32x4::<0x88>(c[4 + i], c[12 + i]);
+        columns[12 + i] = _mm512_shuffle_i32x4::<0xdd>(c[4 + i], c[12 + i]);
+    }
+    columns
+}
