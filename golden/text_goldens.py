@@ -182,6 +182,8 @@ def expected(tokenizer, texts: list[str]) -> dict:
         "truncated": truncated,
         "random": [fnv1a(tokenizer(text)["input_ids"]) for text in texts],
         "long": fnv1a(tokenizer(LONG * 300)["input_ids"]),
+        "whitespace": fnv1a(tokenizer("a" + " " * 150_000 + "\t" * 90_000 + "b")["input_ids"]),
+        "word": fnv1a(tokenizer("ab" * 100_000)["input_ids"]),
     }
 
 

@@ -49,7 +49,7 @@ impl Encoded {
 impl Tokenizer {
     /// Token ids of `text`, or of the pair `text`, `pair`.
     ///
-    /// The ids are those of the Python package `tokenizers`. A text of more than 64 KiB is tokenized in pieces cut
+    /// The ids are those of the Python package `tokenizers`; `Some("")` is a pair whose second text is empty. A text of more than 64 KiB is tokenized in pieces cut
     /// between words, which changes no id; only inside 256 KiB without a single space between two words do ids, and
     /// with them `full_length`, depend on where the text was cut.
     ///

@@ -3,9 +3,9 @@
 //! The tokenizers keep about a hundred bytes a character while they work, and the splitting regex gives up after a
 //! million backtracking steps. So a text longer than [`PIECE`] is tokenized piece by piece, cut where no token can
 //! span the cut: before a single space between two ASCII letters or digits. A byte-level BPE, a WordPiece and a
-//! Unigram tokenizer all begin a new word there, so the ids are those of the whole text. Only a stretch of
-//! [`LONGEST_PIECE`] bytes without such a place is cut at a character boundary; ids may then differ from the
-//! uncut text's around the cut.
+//! Unigram tokenizer all begin a new word there, so the ids are those of the whole text (an added token that itself
+//! holds such a space is the exception). Only a stretch of [`LONGEST_PIECE`] bytes without such a place is cut at a
+//! character boundary; ids may then differ from the uncut text's around the cut.
 
 /// Bytes after which a piece ends at the next safe place.
 pub(crate) const PIECE: usize = 64 * 1024;

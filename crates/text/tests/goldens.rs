@@ -32,6 +32,8 @@ struct Expected {
     truncated: Vec<Vec<u32>>,
     random: Vec<String>,
     long: String,
+    whitespace: String,
+    word: String,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +135,11 @@ fn check_tokenizer(tokenizer: &Tokenizer, expected: &Path) {
     let long = inputs.named["long"].repeat(300);
     assert!(long.len() > 200_000);
     assert_eq!(fnv1a(&encode(&long, None).ids), expected.long);
+    // Stretches without a place to cut, long enough to upset a backtracking regex.
+    let whitespace = format!("a{}{}b", " ".repeat(150_000), "\t".repeat(90_000));
+    assert_eq!(fnv1a(&encode(&whitespace, None).ids), expected.whitespace);
+    let word = "ab".repeat(100_000);
+    assert_eq!(fnv1a(&encode(&word, None).ids), expected.word);
 }
 
 fn check_committed(name: &str, model_type: &str) {

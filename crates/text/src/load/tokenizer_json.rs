@@ -99,7 +99,7 @@ fn apply_normalizer_flags(
     let Some(NormalizerWrapper::BertNormalizer(written)) = tokenizer.get_normalizer() else {
         return Ok(());
     };
-    let mut normalizer = written.clone();
+    let mut normalizer = *written;
     if let Some(lowercase) = settings.flag("do_lower_case")? {
         normalizer.lowercase = lowercase;
     }
