@@ -1,0 +1,108 @@
+//! The whole model on the reference backends against PyTorch, for every architecture, head and loss.
+
+#[path = "support/golden.rs"]
+mod golden;
+
+use std::path::Path;
+
+use golden::{Case, Precision, cases, models};
+use serin_model::{Freezing, Group};
+use serin_ops::Backend;
+use serin_ops::reference::Reference;
+
+fn each_case(precision: Precision, check: impl Fn(&mut Case)) {
+    for path in cases() {
+        let mut case = Case::open(&path, precision);
+        check(&mut case);
+        case.finish();
+    }
+}
+
+fn check_steps<B: Backend>(case: &mut Case, backend: &B) {
+    case.check_steps(backend, "");
+    if case.has_warmup() {
+        case.check_steps(backend, "warmup/");
+    }
+}
+
+#[test]
+fn hidden_states_in_double_precision() {
+    each_case(Precision::DOUBLE, |case| case.check_hidden_states(&Reference::<f64>::new()));
+}
+
+#[test]
+fn hidden_states_in_single_precision() {
+    each_case(Precision::SINGLE, |case| case.check_hidden_states(&Reference::<f32>::new()));
+}
+
+#[test]
+fn logits_loss_and_gradients_in_double_precision() {
+    each_case(Precision::DOUBLE, |case| case.check_gradients(&Reference::<f64>::new()));
+}
+
+#[test]
+fn logits_loss_and_gradients_in_single_precision() {
+    each_case(Precision::SINGLE, |case| case.check_gradients(&Reference::<f32>::new()));
+}
+
+#[test]
+fn ten_steps_in_double_precision() {
+    each_case(Precision::DOUBLE, |case| check_steps(case, &Reference::<f64>::new()));
+}
+
+#[test]
+fn ten_steps_in_single_precision() {
+    each_case(Precision::SINGLE, |case| check_steps(case, &Reference::<f32>::new()));
+}
+
+#[test]
+fn the_warmup_variant_is_checked() {
+    assert!(cases().iter().any(|path| Case::open(path, Precision::DOUBLE).has_warmup()));
+}
+
+fn open(name: &str) -> Case {
+    Case::open(&Path::new(&models()).join(name), Precision::DOUBLE)
+}
+
+#[test]
+fn what_is_trained_is_exactly_what_is_not_frozen() {
+    let backend = Reference::<f64>::new();
+    for (freezing, trained) in [
+        (Freezing::All, vec![]),
+        (Freezing::Layers(3), vec![Group::Head]),
+        (Freezing::Layers(2), vec![Group::Layer(2), Group::Head]),
+        (Freezing::Layers(0), vec![Group::Layer(0), Group::Layer(1), Group::Layer(2), Group::Head]),
+        (Freezing::Nothing, vec![Group::Embeddings, Group::Layer(0), Group::Layer(1), Group::Layer(2), Group::Head]),
+    ] {
+        let case = open("roberta");
+        let mut model = case.model(&backend, freezing);
+        let specs: Vec<_> = model.trainable().iter().flat_map(|trainable| trainable.specs.to_vec()).collect();
+        let mut expected = case.config().parameters();
+        expected.retain(|spec| trained.contains(&spec.group));
+        assert_eq!(specs.len(), expected.len(), "{freezing:?}");
+        for spec in &expected {
+            assert!(specs.contains(spec), "{freezing:?}: {} is not trained", spec.name);
+            assert!(freezing.trains(spec.group));
+        }
+    }
+}
+
+/// candle's fused layer norm lost gradients silently: nothing here may stay where it was.
+#[test]
+fn every_trained_parameter_changes_in_a_step() {
+    let backend = Reference::<f64>::new();
+    for path in cases() {
+        let case = Case::open(&path, Precision::DOUBLE);
+        let mut run = golden::Run::new(&case, &backend);
+        let (batch, targets) = case.batch("");
+        run.pass(&batch, &targets);
+        for trainable in run.model.trainable() {
+            let mut offset = 0;
+            for spec in trainable.specs {
+                let gradient = &trainable.gradient.values[offset..offset + spec.len()];
+                offset += spec.len();
+                assert!(gradient.iter().any(|&slope| slope != 0.0), "{}: {} has no gradient", case.name, spec.name);
+            }
+        }
+    }
+}
