@@ -5,8 +5,8 @@ use super::globals::Global;
 use super::machine::{Machine, Stop};
 use super::value::{Storage, Value, ValueId};
 
-/// PyTorch's own limit on a tensor's dimensions.
-const MAX_DIMENSIONS: usize = 64;
+/// Weights of this model family have at most two; PyTorch allows 64.
+const MAX_DIMENSIONS: usize = 8;
 /// `torch.save` writes decimal numbers as keys. Memoised texts can be mentioned again and again in a
 /// few bytes, so what is copied from them must be short.
 const MAX_KEY_BYTES: usize = 64;

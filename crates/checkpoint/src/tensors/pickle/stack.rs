@@ -4,7 +4,7 @@ use super::machine::{Machine, Stop};
 use super::value::{Value, ValueId};
 
 /// Values, stack entries, marks and memo entries; a state dict of 10,000 tensors needs 300,000.
-pub(super) const MAX_VALUES: usize = 4_000_000;
+pub(super) const MAX_VALUES: usize = 1_000_000;
 
 impl Machine<'_> {
     pub(super) fn get(&self, id: ValueId) -> &Value {
@@ -45,7 +45,8 @@ impl Machine<'_> {
 
     pub(super) fn pop_to_mark(&mut self) -> Result<Vec<ValueId>, Stop> {
         let mark = self.marks.pop().ok_or("no MARK to return to")?;
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
+        // Collected, so that a value's memory is what it holds and not the stack's capacity.
+        Ok(self.stack.drain(mark.min(self.stack.len())..).collect())
     }
 
     pub(super) fn pop_text(&mut self) -> Result<String, Stop> {
