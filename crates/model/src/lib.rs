@@ -16,6 +16,8 @@ mod initialize;
 mod model;
 mod parameters;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use backward::MicroBatchOutput;
