@@ -41,8 +41,7 @@ fn minus_one_is_a_class_among_unnamed_numbers() {
 #[test]
 fn a_model_is_matched_by_name_whatever_the_order_and_case() {
     let sentiment = known(&["negative", "neutral", "positive"]);
-    let dataset =
-        load_with(&csv(&["Positive", "NEGATIVE"]), "a.csv", |spec| spec.labels = sentiment.clone()).unwrap();
+    let dataset = load_with(&csv(&["Positive", "NEGATIVE"]), "a.csv", |spec| spec.labels = sentiment.clone()).unwrap();
     assert_eq!(classes(&dataset), [2, 0]);
     assert_eq!(dataset.labels, sentiment);
     let dataset = load_with(&csv(&["2", "0"]), "a.csv", |spec| spec.labels = sentiment.clone()).unwrap();
@@ -128,10 +127,7 @@ fn lists_of_names_delimited_cells_and_flag_columns_say_the_same() {
         assert_eq!(label_names(&dataset), ["a", "b", "c"]);
         assert_eq!(dataset.problem_type, ProblemType::MultiLabelClassification);
     }
-    assert_error(
-        load_with("text,a,b,c\nt,1,0,2\n", "a.csv", flags),
-        &["line 2", "column `c`", "`2`", "0 or 1"],
-    );
+    assert_error(load_with("text,a,b,c\nt,1,0,2\n", "a.csv", flags), &["line 2", "column `c`", "`2`", "0 or 1"]);
     assert_error(load_with("text,a,b,c\nt,1,0,\n", "a.csv", flags), &["line 2", "column `c`", "empty"]);
 }
 

@@ -112,10 +112,11 @@ fn quotes_are_characters_where_quoting_is_off() {
 
 #[test]
 fn a_quoted_field_may_span_lines_and_the_next_row_knows_its_line() {
-    let rows = rows_of_bytes("text,label\r\n\"a\nb\n\"\"c\",1\r\nd,0\r\n", Format::Csv, &ReadOptions::default()).unwrap();
+    let rows =
+        rows_of_bytes("text,label\r\n\"a\nb\n\"\"c\",1\r\n\r\nd,0\r\n", Format::Csv, &ReadOptions::default()).unwrap();
     assert_eq!(text(&rows[0], "text"), "a\nb\n\"c");
     assert_eq!(rows[0].location().line, Some(2));
-    assert_eq!(rows[1].location().line, Some(5));
+    assert_eq!(rows[1].location().line, Some(6), "after a blank line");
 }
 
 #[test]
@@ -259,13 +260,8 @@ fn ten_megabytes_on_a_line_are_read_whole() {
 #[test]
 fn rows_before_a_broken_quote_still_come() {
     let bytes = "text,label\na,0\nb,1\n\"c,0\nd,1\n";
-    let mut reader = RowReader::from_reader(
-        Box::new(bytes.as_bytes()),
-        "<stdin>",
-        Format::Csv,
-        &ReadOptions::default(),
-    )
-    .unwrap();
+    let mut reader =
+        RowReader::from_reader(Box::new(bytes.as_bytes()), "<stdin>", Format::Csv, &ReadOptions::default()).unwrap();
     assert_eq!(text(&reader.next().unwrap().unwrap(), "text"), "a");
     assert_eq!(text(&reader.next().unwrap().unwrap(), "text"), "b");
     assert_error(reader.next().unwrap(), &["<stdin>, line 4", "never closed"]);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use serin_data::{
-    DataError, Format, OutputFormat, PredictedValue, Prediction, PredictionColumns, ProblemType, ReadOptions,
-    Row, RowReader, RowWriter, scan_schema,
+    DataError, Format, OutputFormat, PredictedValue, Prediction, PredictionColumns, ProblemType, ReadOptions, Row,
+    RowReader, RowWriter, scan_schema,
 };
 use support::*;
 
@@ -57,12 +57,8 @@ fn through(folder: &tempfile::TempDir, table: &[(String, String)], to: OutputFor
     let memory = Memory::default();
     let mut writer = RowWriter::to_stream(Box::new(memory.clone()), to, schema, columns)?;
     for row in RowReader::open(&input, &ReadOptions::default())? {
-        let prediction = Prediction {
-            value: PredictedValue::Score(0.1),
-            probabilities: vec![],
-            truncated: false,
-            tokens: 1,
-        };
+        let prediction =
+            Prediction { value: PredictedValue::Score(0.1), probabilities: vec![], truncated: false, tokens: 1 };
         writer.write(&row?, &prediction)?;
     }
     writer.finish()?;

@@ -14,7 +14,8 @@ fn imdb_has_25000_reviews_a_split_and_half_of_each_class() {
     let classes = classes(&train);
     assert_eq!(classes.iter().filter(|&&class| class == 1).count(), 12_500);
     assert!(classes.is_sorted(), "IMDB is sorted by class");
-    assert!(train.examples[0].text.starts_with("I rented I AM CURIOUS-YELLOW"));
+    assert!(train.examples[0].text.starts_with("Story of a man who has unnatural feelings for a pig."));
+    assert!(train.examples[24_999].text.starts_with("I always feel strange and guilty saying it"));
     assert!(train.examples.iter().any(|example| example.text.contains("<br />")));
 
     let sample = load_dataset(&DataSpec { limit: Some(1000), seed: 42, ..spec(&folder) }).unwrap();

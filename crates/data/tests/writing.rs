@@ -66,8 +66,7 @@ fn convert(input: &Path, output: &Path) {
 
 fn names_in(folder: &tempfile::TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(folder.path()).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -114,7 +113,11 @@ fn every_input_format_goes_to_every_output_format() {
 #[test]
 fn a_jsonl_line_keeps_its_very_bytes() {
     let folder = folder();
-    let input = put(&folder, "in.jsonl", "{\"big\": 12345678901234567890123, \"n\":1.10, \"e\":\"\\u00e9\", \"text\":\"a\"} \r\n{}\n");
+    let input = put(
+        &folder,
+        "in.jsonl",
+        "{\"big\": 12345678901234567890123, \"n\":1.10, \"e\":\"\\u00e9\", \"text\":\"a\"} \r\n{}\n",
+    );
     let output = folder.path().join("out.jsonl");
     convert(&input, &output);
     assert_eq!(
@@ -150,7 +153,9 @@ fn parquet_to_csv_and_json_writes_values_not_rust() {
     let content = std::fs::read_to_string(&csv).unwrap();
     let first = content.lines().nth(1).unwrap();
     assert!(
-        first.starts_with("a,x,1,0.1,1970-01-01T00:00:00,true,\"{\"\"k\"\":1,\"\"s\"\":\"\"q\"\"}\",\"[\"\"p\"\",\"\"q\"\"]\","),
+        first.starts_with(
+            "a,x,1,0.1,1970-01-01T00:00:00,true,\"{\"\"k\"\":1,\"\"s\"\":\"\"q\"\"}\",\"[\"\"p\"\",\"\"q\"\"]\","
+        ),
         "{first}"
     );
     let json = folder.path().join("out.jsonl");
@@ -208,7 +213,10 @@ fn taken_column_names_get_a_number() {
     let second = folder.path().join("second.csv");
     convert(&first, &second);
     let columns: Vec<String> = rows(&second).unwrap()[0].columns().into_iter().map(str::to_owned).collect();
-    assert_eq!(columns[9..], ["predicted_label_2", "predicted_score_2", "score_neg_2", "score_pos_2", "truncated_2", "tokens_2"]);
+    assert_eq!(
+        columns[9..],
+        ["predicted_label_2", "predicted_score_2", "score_neg_2", "score_pos_2", "truncated_2", "tokens_2"]
+    );
 }
 
 /// Writes up to row 5 with a checkpoint after row 3, then stops as `stop` says; continues; compares with an
@@ -283,7 +291,10 @@ fn a_changed_input_or_setting_is_refused_by_name() {
         feed(&source(&input), &mut writer, 2, &[]);
     };
     begin();
-    assert_error(writer_with(&source(&input), &output, Start::Resume, "b"), &["--model was `a` and is `b` now", "--overwrite"]);
+    assert_error(
+        writer_with(&source(&input), &output, Start::Resume, "b"),
+        &["--model was `a` and is `b` now", "--overwrite"],
+    );
     std::fs::write(&input, "text\na\nb\nc\nd\n").unwrap();
     assert_error(writer(&source(&input), &output, Start::Resume), &["in.csv had 11 bytes and has 13"]);
     begin();
@@ -458,12 +469,7 @@ fn multi_label_and_regression_have_their_own_columns() {
     let both = Cell::List(vec![Cell::Text("neg".into()), Cell::Text("pos".into())]);
     assert_eq!(write("m.jsonl", problem, &multi).get("predicted_labels"), Some(both.clone()));
     assert_eq!(write("m.parquet", problem, &multi).get("predicted_labels"), Some(both));
-    let score = Prediction {
-        value: PredictedValue::Score(-1.5),
-        probabilities: vec![],
-        truncated: true,
-        tokens: 4,
-    };
+    let score = Prediction { value: PredictedValue::Score(-1.5), probabilities: vec![], truncated: true, tokens: 4 };
     let row = write("r.jsonl", ProblemType::Regression, &score);
     assert_eq!(row.columns()[3..], ["predicted_score", "truncated", "tokens"]);
     assert_eq!(row.get("predicted_score"), Some(Cell::Float(-1.5)));

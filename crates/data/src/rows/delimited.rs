@@ -18,6 +18,8 @@ struct DelimitedRows {
     names: Arc<[String]>,
     reader: csv::Reader<QuoteGuard>,
     record: ByteRecord,
+    /// The line on which `record` begins.
+    line: u64,
     /// Whether `record` already holds the first row, read to count its fields.
     waiting: bool,
     lossy: bool,
@@ -39,7 +41,7 @@ pub(super) fn open(
         .from_reader(guard);
     let names = Arc::from([]);
     let record = ByteRecord::new();
-    let mut rows = DelimitedRows { path, names, reader, record, waiting: false, lossy: options.lossy };
+    let mut rows = DelimitedRows { path, names, reader, record, line: 1, waiting: false, lossy: options.lossy };
     let has_first = rows.read_record()?;
     let names = rows.column_names(has_first, options)?;
     rows.names = names.into();
@@ -48,7 +50,9 @@ pub(super) fn open(
 
 impl DelimitedRows {
     fn read_record(&mut self) -> Result<bool, DataError> {
-        self.reader.read_byte_record(&mut self.record).map_err(|error| self.mend_error(error))
+        let read = self.reader.read_byte_record(&mut self.record);
+        self.line = self.reader.get_mut().next_record_line().unwrap_or(self.line);
+        read.map_err(|error| self.mend_error(error))
     }
 
     /// The columns' names: given, or the first record's fields, or `column_1`, `column_2`, ...
@@ -82,8 +86,7 @@ impl DelimitedRows {
     }
 
     fn record_location(&self) -> Location {
-        let line = self.record.position().map_or(1, csv::Position::line);
-        Location::line(Arc::clone(&self.path), line)
+        Location::line(Arc::clone(&self.path), self.line)
     }
 
     /// The record's fields as text; an encoding error names the line within a record of several lines.
@@ -94,9 +97,7 @@ impl DelimitedRows {
                 let bad = first_bad_byte(field);
                 let before = self.record.iter().take(index).flatten();
                 let newlines = before.chain(&field[..bad]).filter(|&&byte| byte == b'\n').count();
-                let mut location = self.record_location();
-                location.line = location.line.map(|line| line + newlines as u64);
-                location
+                Location::line(Arc::clone(&self.path), self.line + newlines as u64)
             })?);
         }
         Ok(fields)
@@ -105,13 +106,11 @@ impl DelimitedRows {
     fn mend_error(&self, error: csv::Error) -> DataError {
         match error.into_kind() {
             ErrorKind::Io(source) => {
-                let at = Location::line(Arc::clone(&self.path), self.reader.position().line());
+                let at = self.record_location();
                 source.downcast::<DataError>().unwrap_or_else(|source| DataError::Read { at, source })
             }
-            ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                let line = pos.map_or(1, |position| position.line());
-                let at = Location::line(Arc::clone(&self.path), line);
-                DataError::Ragged { at, expected: expected_len, found: len }
+            ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                DataError::Ragged { at: self.record_location(), expected: expected_len, found: len }
             }
             other => {
                 let problem = format!("not readable as CSV: {other:?}");
@@ -133,8 +132,7 @@ impl FileRows for DelimitedRows {
             return Ok(None);
         }
         let values = self.fields()?;
-        let line = self.record.position().map(csv::Position::line);
         let cells = Cells::Text { names: Arc::clone(&self.names), values };
-        Ok(Some(Row { path: Arc::clone(&self.path), line, number, cells }))
+        Ok(Some(Row { path: Arc::clone(&self.path), line: Some(self.line), number, cells }))
     }
 }

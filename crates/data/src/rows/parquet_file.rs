@@ -1,13 +1,16 @@
 //! Parquet files, batch by batch, with the label names that `datasets` leaves in their metadata.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 
 use super::row::{Cells, Row};
@@ -30,13 +33,12 @@ struct ParquetRows {
 /// Opens a Parquet file.
 pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
     let file = File::open(&path).map_err(|source| DataError::Open { path: path.to_path_buf(), source })?;
-    let unreadable = |error: &dyn std::fmt::Display| DataError::Parquet {
-        at: Location::file(Arc::clone(&path)),
-        message: error.to_string(),
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(&error))?;
+    let size = file.metadata().map_or(u64::MAX, |metadata| metadata.len());
+    let at = Location::file(Arc::clone(&path));
+    let builder = guarded(&at, || ParquetRecordBatchReaderBuilder::try_new(file))?;
+    check_ranges(builder.metadata(), size).map_err(|message| DataError::Parquet { at: at.clone(), message })?;
     let schema = Arc::clone(builder.schema());
-    let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| unreadable(&error))?;
+    let batches = guarded(&at, || builder.with_batch_size(BATCH_ROWS).build())?;
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let label_names = class_labels(&schema);
     let batch = Arc::new(RecordBatch::new_empty(Arc::clone(&schema)));
@@ -47,14 +49,40 @@ pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
     Ok(open)
 }
 
+/// Runs the decoder; what makes it fail, or panic, is an error of the file.
+///
+/// `parquet` checks most of what it reads, but asserts some of it, and the bytes come from outside.
+fn guarded<T, E: Display>(at: &Location, decode: impl FnOnce() -> Result<T, E>) -> Result<T, DataError> {
+    let unreadable = |message| DataError::Parquet { at: at.clone(), message };
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(decoded) => decoded.map_err(|error| unreadable(error.to_string())),
+        Err(_) => Err(unreadable("its contents contradict each other".into())),
+    }
+}
+
+/// Checks that the footer places every column chunk inside the file.
+fn check_ranges(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
+    for (group, columns) in metadata.row_groups().iter().enumerate() {
+        for column in columns.columns() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = u64::try_from(start)
+                .ok()
+                .zip(u64::try_from(column.compressed_size()).ok())
+                .and_then(|(start, length)| start.checked_add(length));
+            if column.data_page_offset() < 0 || end.is_none_or(|end| end > size) {
+                let name = column.column_path().string();
+                return Err(format!("row group {group} of column `{name}` lies outside of the file"));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl FileRows for ParquetRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>, DataError> {
         while self.index >= self.batch.num_rows() {
-            let Some(batch) = self.batches.next() else { return Ok(None) };
-            let batch = batch.map_err(|error| DataError::Parquet {
-                at: Location::file(Arc::clone(&self.path)).with_row(number),
-                message: error.to_string(),
-            })?;
+            let at = Location::file(Arc::clone(&self.path)).with_row(number);
+            let Some(batch) = guarded(&at, || self.batches.next().transpose())? else { return Ok(None) };
             self.batch = Arc::new(batch);
             self.index = 0;
         }

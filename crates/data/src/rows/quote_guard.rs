@@ -4,6 +4,7 @@
 //! is joined to the field. Both hide rows. The guard reads along, byte by byte, with the rules of RFC 4180, and turns
 //! either into an error that names the line where the quote opened.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub(crate) struct QuoteGuard {
     /// The line on which the current record began, and its bytes so far.
     record_line: u64,
     record_bytes: usize,
+    /// The first lines of records that went by and have not been asked for. `csv` counts a blank line, and the second
+    /// half of `\r\n`, to the record after it.
+    record_lines: VecDeque<u64>,
     /// What is wrong with the bytes that have been held back.
     failure: Option<DataError>,
 }
@@ -52,8 +56,14 @@ impl QuoteGuard {
             opened: 1,
             record_line: 1,
             record_bytes: 0,
+            record_lines: VecDeque::new(),
             failure: None,
         }
+    }
+
+    /// The line on which the next record begins, as the reader behind the guard comes to it.
+    pub(crate) fn next_record_line(&mut self) -> Option<u64> {
+        self.record_lines.pop_front()
     }
 
     fn location(&self, line: u64) -> Location {
@@ -92,6 +102,9 @@ impl QuoteGuard {
 
     fn step(&mut self, byte: u8) -> Result<(), DataError> {
         let ends_record = matches!(byte, b'\n' | b'\r');
+        if self.record_bytes == 1 && !ends_record {
+            self.record_lines.push_back(self.line);
+        }
         self.state = match self.state {
             State::FieldStart if byte == b'"' && self.quoting => {
                 self.opened = self.line;

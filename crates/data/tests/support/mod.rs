@@ -71,11 +71,7 @@ pub fn rows(path: impl Into<PathBuf>) -> Result<Vec<Row>, DataError> {
     RowReader::open(&source(path), &ReadOptions::default())?.collect()
 }
 
-pub fn rows_of_bytes(
-    bytes: impl Into<Vec<u8>>,
-    format: Format,
-    options: &ReadOptions,
-) -> Result<Vec<Row>, DataError> {
+pub fn rows_of_bytes(bytes: impl Into<Vec<u8>>, format: Format, options: &ReadOptions) -> Result<Vec<Row>, DataError> {
     let bytes = std::io::Cursor::new(bytes.into());
     RowReader::from_reader(Box::new(bytes), "<memory>", format, options)?.collect()
 }
@@ -105,10 +101,8 @@ pub fn label_names(dataset: &Dataset) -> Vec<&str> {
 
 /// The folder of shared datasets, or `None`, said aloud.
 pub fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SERIN_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("SERIN_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let path = root.join("data").join(name);
     if path.exists() {
         return Some(path);
