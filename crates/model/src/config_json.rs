@@ -54,7 +54,7 @@ impl ModelConfig {
         refuse_other_designs(raw)?;
         let distil = family == Family::DistilBert;
         let keys = if distil { DISTILBERT_KEYS } else { BERT_KEYS };
-        let vocab_default = if matches!(family, Family::Roberta | Family::XlmRoberta) { 50265 } else { 30522 };
+        let vocab_default = if family == Family::Roberta { 50265 } else { 30522 };
         let hidden_dropout = probability(raw, keys.hidden_dropout)?.unwrap_or(0.1);
         let (classifier_key, classifier_default) = keys.classifier_dropout;
         let pad_default = if family.positions_follow_padding() { 1 } else { 0 };
@@ -71,7 +71,8 @@ impl ModelConfig {
             classifier_dropout: probability(raw, classifier_key)?.or(classifier_default).unwrap_or(hidden_dropout),
             max_positions: size(raw, "max_position_embeddings", 512)?,
             token_types: if distil { 0 } else { size(raw, "type_vocab_size", 2)? },
-            layer_norm_epsilon: epsilon(raw)?,
+            // DistilBERT's class has the number in its code and reads no key.
+            layer_norm_epsilon: if distil { 1e-12 } else { epsilon(raw)? },
             pad_token: size_or_zero(raw, "pad_token_id", pad_default)? as u32,
             initializer_range: number(raw, "initializer_range")?.unwrap_or(0.02) as f32,
             labels: labels(raw)?,
@@ -193,7 +194,7 @@ fn activation(raw: &Map<String, Value>, key: &'static str) -> Result<Activation,
         Some(other) => return Err(ModelError::key(key, format!("expected a string, found {other}"))),
     };
     Activation::from_hugging_face_name(name).ok_or_else(|| {
-        ModelError::key(key, format!("`{name}` is not supported; gelu, gelu_new, relu, tanh and silu are"))
+        ModelError::key(key, format!("`{name}` is not supported; gelu, gelu_new, relu, tanh, silu and linear are"))
     })
 }
 

@@ -126,12 +126,13 @@ impl LoadedFolder {
             };
         }
         let labels = self.rows.labels.clone();
-        let implied = match labels.len() {
-            1 => ProblemType::Regression,
+        let implied = match (labels.len(), self.config.problem_type) {
+            (count, Some(stated)) if count == self.config.labels.len() => stated,
+            (1, _) => ProblemType::Regression,
+            (_, Some(ProblemType::MultiLabelClassification)) => ProblemType::MultiLabelClassification,
             _ => ProblemType::SingleLabelClassification,
         };
-        let stated = self.config.problem_type.filter(|_| labels.len() == self.config.labels.len());
-        self.config.set_labels(labels, problem_type.or(stated).unwrap_or(implied));
+        self.config.set_labels(labels, problem_type.unwrap_or(implied));
         Ok(())
     }
 

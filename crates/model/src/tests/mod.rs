@@ -20,7 +20,7 @@ fn tiny(family: Family, activation: &str, problem_type: ProblemType) -> ModelCon
         "hidden_act": activation, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3,
         "classifier_dropout": 0.25, "type_vocab_size": if family == Family::Bert { 2 } else { 1 },
         "dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 6, "activation": activation, "dropout": 0.2,
-        "attention_dropout": 0.3, "seq_classif_dropout": 0.25, "layer_norm_eps": 1e-5,
+        "attention_dropout": 0.3, "seq_classif_dropout": 0.25,
     });
     ModelConfig::from_json(&json).unwrap()
 }
