@@ -2,7 +2,7 @@
 
 use super::split::{Parts, for_element_blocks};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, activation_derivative, dispatch, for_dtype, read, write};
+use crate::simd::{Kernel, Simd, Storage, activation_derivative, dispatch, for_dtype, for_vectors, read, write};
 use serin_ops::Activation;
 use serin_tensor::AlignedBuffer;
 
@@ -32,10 +32,11 @@ impl<T: Storage> Kernel for ThroughActivation<'_, T> {
 impl<T: Storage> ThroughActivation<'_, T> {
     #[inline(always)]
     fn each<S: Simd>(self, simd: S, function: Activation) {
-        for (saved, d) in self.saved.chunks(S::LANES).zip(self.d.chunks_mut(S::LANES)) {
-            let slope = activation_derivative(simd, function, read(simd, saved));
+        for_vectors!(S, self.d.len(), columns => {
+            let slope = activation_derivative(simd, function, read(simd, &self.saved[columns.clone()]));
+            let d = &mut self.d[columns];
             write(simd, d, simd.mul(read(simd, d), slope));
-        }
+        });
     }
 }
 

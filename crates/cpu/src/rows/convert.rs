@@ -2,7 +2,7 @@
 
 use super::split::{Parts, for_element_blocks};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, read as load, write as store};
+use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, for_vectors, read as load, write as store};
 use serin_tensor::AlignedBuffer;
 
 /// `to = from`.
@@ -15,9 +15,10 @@ impl<From: Storage, To: Storage> Kernel for Convert<'_, From, To> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (from, to) in self.from.chunks(S::LANES).zip(self.to.chunks_mut(S::LANES)) {
-            store(simd, to, load(simd, from));
-        }
+        let to = &mut self.to[..self.from.len()];
+        for_vectors!(S, self.from.len(), columns => {
+            store(simd, &mut to[columns.clone()], load(simd, &self.from[columns]));
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::split::{Parts, for_row_blocks};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, keep_pair, read, write};
+use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, keep_pair, read, write};
 use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
 
@@ -21,15 +21,13 @@ impl<T: Storage> Kernel for Drop<'_, T> {
         let scale = simd.splat(self.dropout.scale);
         for (index, row) in self.x.chunks_exact_mut(self.width).enumerate() {
             let key = self.dropout.row_key((self.first_row + index) as u64);
-            for (pair, columns) in row.chunks_mut(2 * S::LANES).enumerate() {
-                let column = (pair * 2 * S::LANES) as u32;
-                let keep = keep_pair(simd, key, column, self.dropout.threshold);
-                let (first, second) = columns.split_at_mut(columns.len().min(S::LANES));
-                let values = [read(simd, first), read(simd, second)];
+            for_vector_pairs!(S, row.len(), [first, second] => {
+                let keep = keep_pair(simd, key, first.start as u32, self.dropout.threshold);
+                let values = [read(simd, &row[first.clone()]), read(simd, &row[second.clone()])];
                 let [a, b] = drop_pair(simd, keep, scale, values);
-                write(simd, first, a);
-                write(simd, second, b);
-            }
+                write(simd, &mut row[first], a);
+                write(simd, &mut row[second], b);
+            });
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::gather::{row_of, scatter_add_rows};
 use super::split::{Parts, for_row_blocks};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, read, write};
+use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, for_vectors, read, write};
 use serin_ops::EmbeddingTables;
 use serin_tensor::AlignedBuffer;
 
@@ -19,15 +19,14 @@ impl<T: Storage, Out: Storage> Kernel for SumRows<'_, T, Out> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (chunk, out) in self.out.chunks_mut(S::LANES).enumerate() {
-            let columns = chunk * S::LANES..chunk * S::LANES + out.len();
+        for_vectors!(S, self.out.len(), columns => {
             let word = read(simd, &self.word[columns.clone()]);
             let mut sum = simd.add(word, read(simd, &self.position[columns.clone()]));
             if let Some(token_type) = self.token_type {
-                sum = simd.add(sum, read(simd, &token_type[columns]));
+                sum = simd.add(sum, read(simd, &token_type[columns.clone()]));
             }
-            write(simd, out, sum);
-        }
+            write(simd, &mut self.out[columns], sum);
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use super::convert::Convert;
 use super::split::{BLOCK_ELEMENTS, Parts, for_blocks, for_row_blocks};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, read, write};
+use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, for_vectors, read, write};
 use serin_tensor::AlignedBuffer;
 use std::ops::Range;
 
@@ -51,9 +51,10 @@ impl<From: Storage, To: Storage> Kernel for AddRows<'_, From, To> {
             let start = index as usize * self.width;
             // SAFETY: this task alone has these columns, whatever the indices are.
             let x = unsafe { self.x.part(start + self.columns.start..start + self.columns.end) };
-            for (value, x) in values.chunks(S::LANES).zip(x.chunks_mut(S::LANES)) {
-                write(simd, x, simd.add(read(simd, x), read(simd, value)));
-            }
+            for_vectors!(S, values.len(), columns => {
+                let x = &mut x[columns.clone()];
+                write(simd, x, simd.add(read(simd, x), read(simd, &values[columns])));
+            });
         }
     }
 }

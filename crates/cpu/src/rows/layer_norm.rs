@@ -4,7 +4,9 @@ pub(crate) use super::layer_norm_backward::add_layer_norm_backward;
 
 use super::split::{Parts, for_row_blocks, with_scratch_row};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, keep_pair, read, write};
+use crate::simd::{
+    Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, for_vectors, keep_pair, read, write,
+};
 use serin_ops::{Dropout, Norm};
 use serin_tensor::AlignedBuffer;
 
@@ -50,9 +52,9 @@ impl<T: Storage> Kernel for AddLayerNorm<'_, T> {
             normalize(simd, self.sum, mean, inverse, self.weight, self.bias, &mut self.y[elements]);
             if let Some(statistics) = &mut self.statistics {
                 statistics[2 * row..2 * row + 2].copy_from_slice(&[mean, inverse]);
-                for (sum, x) in self.sum.chunks(S::LANES).zip(x.chunks_mut(S::LANES)) {
-                    write(simd, x, read(simd, sum));
-                }
+                for_vectors!(S, width, columns => {
+                    write(simd, &mut x[columns.clone()], read(simd, &self.sum[columns]));
+                });
             }
         }
     }
@@ -62,15 +64,16 @@ impl<T: Storage> Kernel for AddLayerNorm<'_, T> {
 #[inline(always)]
 fn add<S: Simd, T: Storage>(simd: S, x: &[T], residual: Option<&[T]>, sum: &mut [f32]) -> f32 {
     let mut totals = [simd.zero(); 2];
-    for (chunk, sum) in sum.chunks_mut(S::LANES).enumerate() {
-        let columns = chunk * S::LANES..chunk * S::LANES + sum.len();
-        let mut value = read(simd, &x[columns.clone()]);
+    for_vector_pairs!(S, sum.len(), [first, second] => {
+        let mut values = [read(simd, &x[first.clone()]), read(simd, &x[second.clone()])];
         if let Some(residual) = residual {
-            value = simd.add(value, read(simd, &residual[columns]));
+            values[0] = simd.add(values[0], read(simd, &residual[first.clone()]));
+            values[1] = simd.add(values[1], read(simd, &residual[second.clone()]));
         }
-        totals[chunk % 2] = simd.add(totals[chunk % 2], value);
-        write(simd, sum, value);
-    }
+        totals = [simd.add(totals[0], values[0]), simd.add(totals[1], values[1])];
+        write(simd, &mut sum[first], values[0]);
+        write(simd, &mut sum[second], values[1]);
+    });
     simd.sum(simd.add(totals[0], totals[1]))
 }
 
@@ -86,22 +89,18 @@ fn add_dropped<S: Simd, T: Storage>(
 ) -> f32 {
     let scale = simd.splat(dropout.scale);
     let mut totals = [simd.zero(); 2];
-    for (pair, sum) in sum.chunks_mut(2 * S::LANES).enumerate() {
-        let start = pair * 2 * S::LANES;
-        let middle = start + sum.len().min(S::LANES);
-        let halves = [start..middle, middle..start + sum.len()];
-        let keep = keep_pair(simd, key, start as u32, dropout.threshold);
-        let values = [read(simd, &x[halves[0].clone()]), read(simd, &x[halves[1].clone()])];
+    for_vector_pairs!(S, sum.len(), [first, second] => {
+        let keep = keep_pair(simd, key, first.start as u32, dropout.threshold);
+        let values = [read(simd, &x[first.clone()]), read(simd, &x[second.clone()])];
         let mut values = drop_pair(simd, keep, scale, values);
         if let Some(residual) = residual {
-            values[0] = simd.add(values[0], read(simd, &residual[halves[0].clone()]));
-            values[1] = simd.add(values[1], read(simd, &residual[halves[1].clone()]));
+            values[0] = simd.add(values[0], read(simd, &residual[first.clone()]));
+            values[1] = simd.add(values[1], read(simd, &residual[second.clone()]));
         }
         totals = [simd.add(totals[0], values[0]), simd.add(totals[1], values[1])];
-        let (first, second) = sum.split_at_mut(middle - start);
-        write(simd, first, values[0]);
-        write(simd, second, values[1]);
-    }
+        write(simd, &mut sum[first], values[0]);
+        write(simd, &mut sum[second], values[1]);
+    });
     simd.sum(simd.add(totals[0], totals[1]))
 }
 
@@ -109,14 +108,18 @@ fn add_dropped<S: Simd, T: Storage>(
 #[inline(always)]
 fn squared_deviations<S: Simd>(simd: S, sum: &[f32], mean: f32) -> f32 {
     let center = simd.splat(mean);
-    let mut totals = [simd.zero(); 2];
-    let mut chunks = sum.chunks_exact(S::LANES);
-    for (chunk, sum) in chunks.by_ref().enumerate() {
-        let deviation = simd.sub(read(simd, sum), center);
-        totals[chunk % 2] = simd.fma(deviation, deviation, totals[chunk % 2]);
-    }
     // Absent lanes would count as deviations of 0 - mean.
-    let rest: f32 = chunks.remainder().iter().map(|&sum| (sum - mean) * (sum - mean)).sum();
+    let whole = sum.len() - sum.len() % S::LANES;
+    let rest: f32 = sum[whole..].iter().map(|&sum| (sum - mean) * (sum - mean)).sum();
+    let mut totals = [simd.zero(); 2];
+    for_vector_pairs!(S, whole, [first, second] => {
+        let a = simd.sub(read(simd, &sum[first]), center);
+        totals[0] = simd.fma(a, a, totals[0]);
+        if !second.is_empty() {
+            let b = simd.sub(read(simd, &sum[second]), center);
+            totals[1] = simd.fma(b, b, totals[1]);
+        }
+    });
     simd.sum(simd.add(totals[0], totals[1])) + rest
 }
 
@@ -132,12 +135,12 @@ fn normalize<S: Simd, T: Storage>(
     y: &mut [T],
 ) {
     let (mean, inverse) = (simd.splat(mean), simd.splat(inverse));
-    for (chunk, y) in y.chunks_mut(S::LANES).enumerate() {
-        let columns = chunk * S::LANES..chunk * S::LANES + y.len();
+    for_vectors!(S, y.len(), columns => {
         let normal = simd.mul(simd.sub(read(simd, &sum[columns.clone()]), mean), inverse);
         let weight = read(simd, &weight[columns.clone()]);
-        write(simd, y, simd.fma(normal, weight, read(simd, &bias[columns])));
-    }
+        let value = simd.fma(normal, weight, read(simd, &bias[columns.clone()]));
+        write(simd, &mut y[columns], value);
+    });
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -5,9 +5,12 @@
 
 use super::split::{Parts, for_row_blocks, rows_per_block, with_partial_sums};
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, keep_pair, read, write};
+use crate::simd::{
+    Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, for_vectors, keep_pair, read, write,
+};
 use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
+use std::ops::Range;
 
 /// The backward on a block of rows, of which the first is `first_row` of the buffer.
 struct LayerNormBackward<'a, T> {
@@ -64,10 +67,9 @@ struct Row<'a, T> {
 }
 
 impl<T: Storage> Row<'_, T> {
-    /// dy, n and g from column `start` on.
+    /// dy, n and g at `columns`.
     #[inline(always)]
-    fn load<S: Simd>(&self, simd: S, start: usize) -> [S::F32; 3] {
-        let columns = start..self.dy.len().min(start + S::LANES);
+    fn load<S: Simd>(&self, simd: S, columns: Range<usize>) -> [S::F32; 3] {
         let dy = read(simd, &self.dy[columns.clone()]);
         let deviation = simd.sub(read(simd, &self.sum[columns.clone()]), simd.splat(self.mean));
         [dy, simd.mul(deviation, simd.splat(self.inverse)), simd.mul(dy, read(simd, &self.weight[columns]))]
@@ -76,29 +78,29 @@ impl<T: Storage> Row<'_, T> {
     /// The means of g and of g n. Absent lanes have g = 0.
     #[inline(always)]
     fn means<S: Simd>(&self, simd: S) -> [f32; 2] {
-        let mut totals = [simd.zero(); 4];
-        for (chunk, start) in (0..self.dy.len()).step_by(S::LANES).enumerate() {
-            let [_, n, g] = self.load(simd, start);
-            let parity = chunk % 2;
-            totals[parity] = simd.add(totals[parity], g);
-            totals[2 + parity] = simd.fma(g, n, totals[2 + parity]);
-        }
-        let width = self.dy.len() as f32;
-        [simd.sum(simd.add(totals[0], totals[1])) / width, simd.sum(simd.add(totals[2], totals[3])) / width]
+        let mut g_totals = [simd.zero(); 2];
+        let mut gn_totals = [simd.zero(); 2];
+        for_vector_pairs!(S, self.dy.len(), [first, second] => {
+            let ([_, n0, g0], [_, n1, g1]) = (self.load(simd, first), self.load(simd, second));
+            g_totals = [simd.add(g_totals[0], g0), simd.add(g_totals[1], g1)];
+            gn_totals = [simd.fma(g0, n0, gn_totals[0]), simd.fma(g1, n1, gn_totals[1])];
+        });
+        [g_totals, gn_totals].map(|[a, b]| simd.sum(simd.add(a, b)) / self.dy.len() as f32)
     }
 
     #[inline(always)]
     fn backward<S: Simd>(&self, simd: S, means: [f32; 2], d_sum: &mut [T], d_weight: &mut [f32], d_bias: &mut [f32]) {
-        let [mean_g, mean_gn] = means.map(|mean| simd.splat(mean));
+        let (mean_g, mean_gn) = (simd.splat(means[0]), simd.splat(means[1]));
         let inverse = simd.splat(self.inverse);
-        let outputs = d_sum.chunks_mut(S::LANES).zip(d_weight.chunks_mut(S::LANES)).zip(d_bias.chunks_mut(S::LANES));
-        for (chunk, ((d_sum, d_weight), d_bias)) in outputs.enumerate() {
-            let [dy, n, g] = self.load(simd, chunk * S::LANES);
+        for_vectors!(S, self.dy.len(), columns => {
+            let [dy, n, g] = self.load(simd, columns.clone());
             let centered = simd.neg_fma(n, mean_gn, simd.sub(g, mean_g));
-            write(simd, d_sum, simd.mul(centered, inverse));
+            write(simd, &mut d_sum[columns.clone()], simd.mul(centered, inverse));
+            let d_weight = &mut d_weight[columns.clone()];
             write(simd, d_weight, simd.fma(dy, n, read(simd, d_weight)));
+            let d_bias = &mut d_bias[columns];
             write(simd, d_bias, simd.add(read(simd, d_bias), dy));
-        }
+        });
     }
 }
 
@@ -106,16 +108,13 @@ impl<T: Storage> Row<'_, T> {
 #[inline(always)]
 fn copy_dropped<S: Simd, T: Storage>(simd: S, d_sum: &[T], key: u32, dropout: Dropout, d_x: &mut [T]) {
     let scale = simd.splat(dropout.scale);
-    let pairs = d_sum.chunks(2 * S::LANES).zip(d_x.chunks_mut(2 * S::LANES));
-    for (pair, (d_sum, d_x)) in pairs.enumerate() {
-        let keep = keep_pair(simd, key, (pair * 2 * S::LANES) as u32, dropout.threshold);
-        let middle = d_sum.len().min(S::LANES);
-        let values = [read(simd, &d_sum[..middle]), read(simd, &d_sum[middle..])];
+    for_vector_pairs!(S, d_sum.len(), [first, second] => {
+        let keep = keep_pair(simd, key, first.start as u32, dropout.threshold);
+        let values = [read(simd, &d_sum[first.clone()]), read(simd, &d_sum[second.clone()])];
         let [a, b] = drop_pair(simd, keep, scale, values);
-        let (first, second) = d_x.split_at_mut(middle);
-        write(simd, first, a);
-        write(simd, second, b);
-    }
+        write(simd, &mut d_x[first], a);
+        write(simd, &mut d_x[second], b);
+    });
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -211,8 +210,9 @@ impl Kernel for AddTo<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (value, sum) in self.value.chunks(S::LANES).zip(self.sum.chunks_mut(S::LANES)) {
-            write(simd, sum, simd.add(read(simd, sum), read(simd, value)));
-        }
+        for_vectors!(S, self.sum.len(), columns => {
+            let sum = &mut self.sum[columns.clone()];
+            write(simd, sum, simd.add(read(simd, sum), read(simd, &self.value[columns])));
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::split::Parts;
 use crate::Cpu;
-use crate::simd::{Kernel, Simd, dispatch, read, write};
+use crate::simd::{Kernel, Simd, dispatch, for_vectors, read, write};
 use serin_ops::{AdamwSlot, AdamwStep, GradientNorm};
 use serin_tensor::AlignedBuffer;
 use std::ops::Range;
@@ -112,10 +112,12 @@ impl Kernel for Adamw<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let chunks = self.parameter.chunks_mut(S::LANES).zip(self.gradient.chunks(S::LANES));
-        let moments = self.first_moment.chunks_mut(S::LANES).zip(self.second_moment.chunks_mut(S::LANES));
         let factors = self.factors;
-        for ((parameter, gradient), (first, second)) in chunks.zip(moments) {
+        for_vectors!(S, self.parameter.len(), columns => {
+            let parameter = &mut self.parameter[columns.clone()];
+            let first = &mut self.first_moment[columns.clone()];
+            let second = &mut self.second_moment[columns.clone()];
+            let gradient = &self.gradient[columns];
             let g = simd.mul(read(simd, gradient), simd.splat(factors.gradient_scale));
             let m = read(simd, first);
             let m = simd.fma(simd.splat(factors.first_gain), simd.sub(g, m), m);
@@ -128,7 +130,7 @@ impl Kernel for Adamw<'_> {
             write(simd, parameter, simd.sub(decayed, update));
             write(simd, first, m);
             write(simd, second, v);
-        }
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! The activations of [`Activation`] and their derivatives, on vectors.
 
 use super::Simd;
-use super::exponential::{exp, polynomial, sigmoid, sigmoid_and_complement, tanh};
+use super::exponential::{exp_bounded, polynomial, sigmoid, sigmoid_and_complement, tanh};
 use serin_ops::Activation;
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -40,8 +40,7 @@ pub(super) fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     ];
     let x = simd.max(simd.splat(-SATURATION), simd.min(simd.splat(SATURATION), x));
     let s = simd.fma(simd.mul(x, x), simd.splat(INVERSE_OF_H), simd.splat(-1.0));
-    let value = simd.mul(x, polynomial(simd, s, &COEFFICIENTS));
-    simd.max(simd.splat(-1.0), simd.min(simd.splat(1.0), value))
+    simd.mul(x, polynomial(simd, s, &COEFFICIENTS))
 }
 
 /// The distribution function of the standard normal: `(1 + erf(x / √2)) / 2`.
@@ -61,8 +60,8 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 #[inline(always)]
 pub(super) fn gelu_derivative<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // Beyond, x φ(x) is 0 in f32; the clamp keeps ∞ · 0 out.
-    let bounded = simd.max(simd.splat(-20.0), simd.min(simd.splat(20.0), x));
-    let density = exp(simd, simd.mul(simd.mul(bounded, bounded), simd.splat(-0.5)));
+    let bounded = simd.max(simd.splat(-15.0), simd.min(simd.splat(15.0), x));
+    let density = exp_bounded(simd, simd.mul(simd.mul(bounded, bounded), simd.splat(-0.5)));
     let slope = simd.mul(simd.mul(bounded, simd.splat(FRAC_1_SQRT_2_PI)), density);
     simd.add(normal_cdf(simd, x), slope)
 }

@@ -8,7 +8,12 @@ use super::Simd;
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // NaN passes through both as their second operand.
-    let x = simd.max(simd.splat(-104.5), simd.min(simd.splat(89.0), x));
+    exp_bounded(simd, simd.max(simd.splat(-104.5), simd.min(simd.splat(89.0), x)))
+}
+
+/// [`exp`] for `|x| <= 150`.
+#[inline(always)]
+pub(super) fn exp_bounded<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts; the first has so few bits that its product with n is exact.
     let r = simd.neg_fma(n, simd.splat(0.693_359_4), x);

@@ -11,10 +11,11 @@
 //!     #[inline(always)]
 //!     fn run<S: Simd>(self, simd: S) {
 //!         let factor = simd.splat(self.factor);
-//!         for x in self.x.chunks_mut(S::LANES) {       // the last chunk may be short
-//!             let value = simd.mul(read(simd, x), factor); // absent lanes read as 0
-//!             write(simd, x, value);                   // absent lanes are not written
-//!         }
+//!         for_vectors!(S, self.x.len(), columns => {           // the last range may be short
+//!             let x = &mut self.x[columns];
+//!             let value = simd.mul(read(simd, x), factor);     // absent lanes read as 0
+//!             write(simd, x, value);                           // absent lanes are not written
+//!         });
 //!     }
 //! }
 //!
@@ -42,7 +43,7 @@ pub(crate) mod tests;
 pub(crate) use activation::{activation, activation_derivative};
 pub(crate) use dropout::{drop_pair, keep_pair};
 pub(crate) use exponential::exp;
-pub(crate) use storage::{Storage, for_dtype, read, write};
+pub(crate) use storage::{Storage, for_dtype, for_vector_pairs, for_vectors, read, write};
 
 use crate::isa::{Isa, IsaLevel};
 use half::{bf16, f16};

@@ -104,3 +104,44 @@ macro_rules! for_dtype {
     };
 }
 pub(crate) use for_dtype;
+
+/// Runs a body for each vector of `0..len`: `for_vectors!(S, len, columns => ...)`. `columns` is a range of `LANES`, but
+/// at the end of what is left. A macro, because a closure might not be inlined and lose the level's instructions.
+macro_rules! for_vectors {
+    ($simd:ident, $len:expr, $columns:ident => $body:expr) => {{
+        let len: usize = $len;
+        let whole = len - len % $simd::LANES;
+        let mut start = 0;
+        while start < whole {
+            let $columns = start..start + $simd::LANES;
+            $body;
+            start += $simd::LANES;
+        }
+        if whole < len {
+            let $columns = whole..len;
+            $body;
+        }
+    }};
+}
+pub(crate) use for_vectors;
+
+/// The same for two neighbouring vectors at a time: `for_vector_pairs!(S, len, [first, second] => ...)`. At the end
+/// both may be short, and the second empty.
+macro_rules! for_vector_pairs {
+    ($simd:ident, $len:expr, [$first:ident, $second:ident] => $body:expr) => {{
+        let len: usize = $len;
+        let whole = len - len % (2 * $simd::LANES);
+        let mut start = 0;
+        while start < whole {
+            let ($first, $second) = (start..start + $simd::LANES, start + $simd::LANES..start + 2 * $simd::LANES);
+            $body;
+            start += 2 * $simd::LANES;
+        }
+        if whole < len {
+            let middle = len.min(whole + $simd::LANES);
+            let ($first, $second) = (whole..middle, middle..len);
+            $body;
+        }
+    }};
+}
+pub(crate) use for_vector_pairs;
