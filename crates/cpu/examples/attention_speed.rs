@@ -1,142 +1,112 @@
-//! How fast attention is: the best of many short runs, in milliseconds and TFLOP/s.
+//! How fast attention is with RoBERTa-base's 12 heads of 64: `cargo run --release -p serin-cpu --example attention_speed --
+//! [THREADS,...] [ISA:DTYPE,...] [LENGTH,...]`.
 //!
-//! `cargo run --release -p serin-cpu --example attention_speed [repetitions]`
+//! Each figure is the best of many repetitions: on a machine that others use too, that is what the code can do.
 
-use serin_cpu::{Cpu, CpuOptions, Isa, IsaLevel};
+use serin_cpu::{Cpu, CpuOptions, Isa};
 use serin_ops::{AttentionShape, Backend, Dropout, DropoutSite};
 use serin_tensor::{AlignedBuffer, DType};
 use std::time::{Duration, Instant};
 
 const SHAPE: AttentionShape = AttentionShape { heads: 12, head_dim: 64 };
+/// How long a figure is looked for.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Like IMDB's reviews at 512 tokens, which have 267 on average.
+const REVIEWS: &str = "512,512,447,331,274,241,216,198,183,174,166,158,147,135,121,457";
 
 fn main() {
-    let repetitions = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20);
-    let full = vec![512; 8];
-    // Lengths of IMDB reviews at 512 tokens: 267 on average.
-    let ragged = vec![512, 512, 447, 331, 274, 241, 216, 198, 183, 174, 166, 158, 147, 135, 121, 457];
-    let available = Isa::detect().levels();
-    for (name, lengths) in [("8 x 512", &full), ("ragged, 16 texts", &ragged)] {
-        println!("{name}: {} tokens", lengths.iter().sum::<usize>());
-        for (level, dtype) in [
-            (IsaLevel::Amx, DType::BF16),
-            (IsaLevel::Avx512Bf16, DType::BF16),
-            (IsaLevel::Avx512, DType::F32),
-            (IsaLevel::Avx512, DType::F16),
-            (IsaLevel::Avx2, DType::F32),
-            (IsaLevel::Neon, DType::F32),
-        ] {
-            if available.contains(&level) {
-                [1, 2].into_iter().for_each(|threads| measure(level, dtype, threads, lengths, repetitions));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let list = |index: usize, default: &str| -> Vec<String> {
+        arguments.get(index).map_or(default, String::as_str).split(',').map(str::to_string).collect()
+    };
+    let lengths = |list: Vec<String>| list.iter().map(|n| n.parse().expect("a length")).collect::<Vec<usize>>();
+    let batches = match arguments.get(2) {
+        Some(_) => vec![lengths(list(2, ""))],
+        None => vec![vec![512], vec![512; 8], lengths(list(2, REVIEWS))],
+    };
+    for lengths in &batches {
+        println!("{} texts, {} tokens", lengths.len(), lengths.iter().sum::<usize>());
+        for kernel in list(1, "amx:bf16,avx512-bf16:bf16,avx512:fp32,avx2:fp32") {
+            let (isa, dtype) = kernel.split_once(':').expect("ISA:DTYPE");
+            let isa = Isa::forced(isa).expect("an instruction set");
+            let dtype = match dtype {
+                "bf16" => DType::BF16,
+                "fp16" => DType::F16,
+                _ => DType::F32,
+            };
+            for threads in list(0, "1,2") {
+                let threads = threads.parse().expect("a number");
+                let cpu = Cpu::new(CpuOptions { threads, isa }).expect("threads");
+                println!("  {dtype}, {}", cpu.name());
+                attention(&cpu, dtype, lengths);
+                first_row(&cpu, dtype, lengths);
             }
         }
     }
 }
 
-fn measure(level: IsaLevel, dtype: DType, threads: usize, lengths: &[usize], repetitions: usize) {
-    let isa = Isa::forced(level.name()).expect("asked only for what is there");
-    let cpu = Cpu::new(CpuOptions { threads, isa }).expect("threads start");
-    let offsets: Vec<u32> = std::iter::once(0)
-        .chain(lengths.iter().scan(0, |end, &len| {
-            *end += len as u32;
-            Some(*end)
-        }))
-        .collect();
-    let rows: usize = lengths.iter().sum();
-    let buffer = |len: usize| {
-        let mut buffer = AlignedBuffer::zeroed(dtype, len);
-        let values: Vec<f32> =
-            (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 32768.0 - 1.0).collect();
-        cpu.write(&mut buffer, 0, &values);
-        buffer
-    };
-    let qkv = buffer(rows * 3 * SHAPE.width());
-    let d_out = buffer(rows * SHAPE.width());
-    let mut out = buffer(rows * SHAPE.width());
-    let mut d_qkv = buffer(rows * 3 * SHAPE.width());
-    let mut log_sum_exp = AlignedBuffer::zeroed(DType::F32, rows * SHAPE.heads);
-    let dropout = Dropout::new(0.1, 1, 1, 1, DropoutSite::AttentionProbabilities);
+fn offsets(lengths: &[usize]) -> Vec<u32> {
+    let mut offsets = vec![0];
+    for &len in lengths {
+        offsets.push(offsets[offsets.len() - 1] + len as u32);
+    }
+    offsets
+}
 
+fn filled(cpu: &Cpu, dtype: DType, len: usize) -> AlignedBuffer {
+    let values: Vec<f32> = (0..len).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+    let mut buffer = cpu.buffer(dtype, len).expect("memory");
+    cpu.write(&mut buffer, 0, &values);
+    buffer
+}
+
+fn attention(cpu: &Cpu, dtype: DType, lengths: &[usize]) {
+    let (offsets, rows, width) = (offsets(lengths), lengths.iter().sum::<usize>(), SHAPE.width());
+    let [qkv, mut d_qkv] = [0, 1].map(|_| filled(cpu, dtype, rows * 3 * width));
+    let [d_out, mut out] = [0, 1].map(|_| filled(cpu, dtype, rows * width));
+    let mut saved = cpu.buffer(DType::F32, rows * SHAPE.heads).expect("memory");
+    let dropped = Dropout::new(0.1, 1, 1, 1, DropoutSite::AttentionProbabilities);
     let pairs: usize = lengths.iter().map(|len| len * len).sum();
-    let product = (2 * pairs * SHAPE.width()) as f64;
-    let line = |what: &str, products: f64, time: Duration| {
-        let rate = products * product / time.as_secs_f64() / 1e12;
-        println!(
-            "  {level:>11} {dtype} {threads} threads {what:<20} {:8.3} ms {rate:6.3} TFLOP/s",
-            time.as_secs_f64() * 1e3
-        );
+    let report = |what: &str, products: usize, seconds: f64| {
+        let speed = (products * 2 * pairs * width) as f64 / seconds / 1e12;
+        println!("    {what:<26} {:8.3} ms {speed:6.3} TFLOP/s", seconds * 1e3);
     };
-    let repetitions = if level >= IsaLevel::Avx512Bf16 { repetitions } else { repetitions.div_ceil(8) };
-    line("inference", 2.0, best(repetitions, || cpu.attention(&qkv, &offsets, SHAPE, None, None, &mut out)));
-    line(
-        "forward, dropout",
-        2.0,
-        best(repetitions, || {
-            cpu.attention(&qkv, &offsets, SHAPE, dropout, Some(&mut log_sum_exp), &mut out);
-        }),
-    );
-    line(
-        "backward, dropout",
-        5.0,
-        best(repetitions, || {
-            cpu.attention_backward(&d_out, &qkv, &out, &log_sum_exp, &offsets, SHAPE, dropout, &mut d_qkv);
-        }),
-    );
-    cpu.attention(&qkv, &offsets, SHAPE, None, Some(&mut log_sum_exp), &mut out);
-    line(
-        "backward",
-        5.0,
-        best(repetitions, || {
-            cpu.attention_backward(&d_out, &qkv, &out, &log_sum_exp, &offsets, SHAPE, None, &mut d_qkv);
-        }),
-    );
-    first_row(&cpu, dtype, &offsets, repetitions, &buffer);
+    report("inference", 2, best(|| cpu.attention(&qkv, &offsets, SHAPE, None, None, &mut out)));
+    for (name, dropout) in [("", None), (", dropout", dropped)] {
+        let forward = best(|| cpu.attention(&qkv, &offsets, SHAPE, dropout, Some(&mut saved), &mut out));
+        report(&format!("forward{name}"), 2, forward);
+        let backward =
+            best(|| cpu.attention_backward(&d_out, &qkv, &out, &saved, &offsets, SHAPE, dropout, &mut d_qkv));
+        report(&format!("backward{name}"), 5, backward);
+    }
 }
 
-fn first_row(cpu: &Cpu, dtype: DType, offsets: &[u32], repetitions: usize, buffer: &impl Fn(usize) -> AlignedBuffer) {
-    let (sequences, rows) = (offsets.len() - 1, offsets[offsets.len() - 1] as usize);
-    let offsets = offsets.to_vec();
-    let (q, kv) = (buffer(sequences * SHAPE.width()), buffer(rows * 2 * SHAPE.width()));
-    let (d_out, mut out) = (buffer(sequences * SHAPE.width()), buffer(sequences * SHAPE.width()));
-    let mut log_sum_exp = AlignedBuffer::zeroed(DType::F32, sequences * SHAPE.heads);
-    let (mut d_q, mut d_kv) = (buffer(sequences * SHAPE.width()), buffer(rows * 2 * SHAPE.width()));
-    let bytes = (rows * 2 * SHAPE.width() * dtype.size()) as f64;
-    let line = |what: &str, passes: f64, time: Duration| {
-        let rate = passes * bytes / time.as_secs_f64() / 1e9;
-        println!("  {:>11} {what:<35} {:8.3} ms {rate:6.1} GB/s", "", time.as_secs_f64() * 1e3);
+fn first_row(cpu: &Cpu, dtype: DType, lengths: &[usize]) {
+    let (offsets, rows, count) = (offsets(lengths), lengths.iter().sum::<usize>(), lengths.len());
+    let [kv, mut d_kv] = [0, 1].map(|_| filled(cpu, dtype, rows * 2 * SHAPE.width()));
+    let [q, d_out, mut out, mut d_q] = [0; 4].map(|_| filled(cpu, dtype, count * SHAPE.width()));
+    let mut saved = cpu.buffer(DType::F32, count * SHAPE.heads).expect("memory");
+    let dropout = Dropout::new(0.1, 1, 1, 1, DropoutSite::AttentionProbabilities);
+    let report = |what: &str, passes: usize, seconds: f64| {
+        let speed = (passes * rows * 2 * SHAPE.width() * dtype.size()) as f64 / seconds / 1e9;
+        println!("    {what:<26} {:8.3} ms {speed:6.1} GB/s", seconds * 1e3);
     };
-    line(
-        "first row, inference",
-        1.0,
-        best(repetitions, || {
-            cpu.first_row_attention(&q, &kv, &offsets, SHAPE, None, Some(&mut log_sum_exp), &mut out);
-        }),
-    );
-    line(
-        "first row, backward",
-        2.0,
-        best(repetitions, || {
-            cpu.first_row_attention_backward(
-                &d_out,
-                &q,
-                &kv,
-                &out,
-                &log_sum_exp,
-                &offsets,
-                SHAPE,
-                None,
-                &mut d_q,
-                &mut d_kv,
-            );
-        }),
-    );
+    let forward = best(|| cpu.first_row_attention(&q, &kv, &offsets, SHAPE, dropout, Some(&mut saved), &mut out));
+    report("first row, forward", 1, forward);
+    let backward = best(|| {
+        cpu.first_row_attention_backward(&d_out, &q, &kv, &out, &saved, &offsets, SHAPE, dropout, &mut d_q, &mut d_kv);
+    });
+    report("first row, backward", 2, backward);
 }
 
-fn best(repetitions: usize, mut run: impl FnMut()) -> Duration {
-    run();
-    let times = (0..repetitions).map(|_| {
+/// Seconds of the fastest repetition.
+fn best(mut run: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut best = f64::INFINITY;
+    while begun.elapsed() < PATIENCE {
         let start = Instant::now();
         run();
-        start.elapsed()
-    });
-    times.min().unwrap_or_default()
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
 }
