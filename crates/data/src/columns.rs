@@ -89,9 +89,9 @@ impl Search<'_> {
         }
         DataError::MissingColumn {
             at: Location::file(Arc::from(self.path)),
-            what,
-            available: available.join(", "),
-            hint: hint.to_owned(),
+            what: what.into(),
+            available: available.join(", ").into(),
+            hint: hint.into(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Search<'_> {
             }
         }
         let free = |name: &&str| self.column(name).filter(|column| Some(column) != pair.as_ref());
-        let found = TEXT_NAMES.iter().find_map(|name| free(&name));
+        let found = TEXT_NAMES.iter().find_map(free);
         match (found, self.available) {
             (Some(name), _) => Ok((name, pair)),
             (None, [only]) if pair.is_none() => Ok((only.clone(), None)),

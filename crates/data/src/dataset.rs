@@ -148,8 +148,8 @@ pub fn text_cell(row: &Row, column: &str) -> Result<String, DataError> {
         }
         None => Err(DataError::MissingColumn {
             at: row.location(),
-            what: format!("this row has no `{column}`"),
-            available: row.columns().join(", "),
+            what: format!("this row has no `{column}`").into(),
+            available: row.columns().join(", ").into(),
             hint: "every row needs its text; name another column with --text-column".into(),
         }),
     }

@@ -217,11 +217,11 @@ pub enum DataError {
         /// The file or row.
         at: Location,
         /// Which column, and what for.
-        what: String,
+        what: Box<str>,
         /// The columns there are.
-        available: String,
+        available: Box<str>,
         /// The flag that mends it.
-        hint: String,
+        hint: Box<str>,
     },
     /// A cell of a kind that the column cannot have (a number as text, a list as class label).
     #[error("{at}: {problem}")]
@@ -245,11 +245,11 @@ pub enum DataError {
         /// The cell.
         at: Location,
         /// The label as it stands in the data.
-        value: String,
+        value: Box<str>,
         /// Unknown, out of range, or ambiguous.
-        problem: String,
+        problem: Box<str>,
         /// The known labels.
-        known: String,
+        known: Box<str>,
     },
     /// Rows whose label is -1, the Hub's mark of unlabelled data.
     #[error(

@@ -6,6 +6,7 @@ use crate::error::DataError;
 
 pub(crate) mod align;
 pub(crate) mod collect;
+mod infer;
 pub(crate) mod value;
 
 /// The names of a classifier's labels; the id of a label is its index.

@@ -5,24 +5,26 @@
 //! Gzip output ends a member at each checkpoint; Parquet output is kept in part files, `out.parquet.partial-00000` and
 //! so on, joined at the end. The last step is a rename.
 
-use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
 
+use self::file_run::FileRun;
+pub use self::file_run::Start;
+pub use self::format::OutputFormat;
 use self::parquet_parts::{ParquetOutput, PartError, join_parts};
 pub use self::prediction::{PredictedValue, Prediction, PredictionColumns};
 pub use self::progress::RunIdentity;
-use self::progress::{Progress, remove_if_there, rename};
 use self::text_lines::{LineFormat, LineSink};
 use crate::error::DataError;
+use crate::rows::Row;
 use crate::rows::text_source::is_named_gzip;
-use crate::rows::{Format, Row};
 
+mod file_run;
+mod format;
 mod parquet_parts;
 mod prediction;
 mod progress;
@@ -31,79 +33,6 @@ mod text_lines;
 /// Checkpoints are this far apart at most, in time and rows.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(30);
 const CHECKPOINT_ROWS: u64 = 65_536;
-
-/// A format of prediction files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// Comma-separated values with a header.
-    Csv,
-    /// Tab-separated values with a header, quoted like CSV.
-    Tsv,
-    /// One JSON object a line.
-    JsonLines,
-    /// Apache Parquet.
-    Parquet,
-}
-
-impl OutputFormat {
-    /// What [`OutputFormat::from_str`] takes, for messages.
-    pub const NAMES: &'static str = "csv|tsv|jsonl|parquet";
-
-    /// The format that a file's name tells.
-    ///
-    /// # Errors
-    /// A name that ends in none of the known extensions.
-    pub fn from_name(path: &Path) -> Result<Self, DataError> {
-        match Format::from_name(path) {
-            Some(Format::Csv) => Ok(Self::Csv),
-            Some(Format::Tsv) => Ok(Self::Tsv),
-            Some(Format::JsonLines) => Ok(Self::JsonLines),
-            Some(Format::Parquet) => Ok(Self::Parquet),
-            _ => Err(DataError::Setting(format!(
-                "{}: the name does not tell the output's format\nhint: end it in .csv, .tsv, .jsonl (each also .gz) \
-                 or .parquet",
-                path.display()
-            ))),
-        }
-    }
-}
-
-impl fmt::Display for OutputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-            Self::JsonLines => "jsonl",
-            Self::Parquet => "parquet",
-        })
-    }
-}
-
-impl FromStr for OutputFormat {
-    type Err = DataError;
-
-    fn from_str(name: &str) -> Result<Self, DataError> {
-        match name.to_ascii_lowercase().as_str() {
-            "csv" => Ok(Self::Csv),
-            "tsv" => Ok(Self::Tsv),
-            "jsonl" | "json" => Ok(Self::JsonLines),
-            "parquet" => Ok(Self::Parquet),
-            _ => Err(DataError::Setting(format!("`{name}` is not an output format\nhint: one of {}", Self::NAMES))),
-        }
-    }
-}
-
-/// What to do about files that are there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    /// Refuse to touch an output file or an interrupted run.
-    #[default]
-    New,
-    /// Continue an interrupted run; begin a new one where there is none.
-    Resume,
-    /// Replace the output and forget an interrupted run.
-    Overwrite,
-}
 
 /// Writes rows with their predictions, in the order in which they come.
 ///
@@ -123,116 +52,7 @@ enum Encoder {
         sink: LineSink,
     },
     /// `None` between parts.
-    Parquet(Option<ParquetOutput>),
-}
-
-/// The files of a resumable output.
-struct FileRun {
-    path: PathBuf,
-    partial: PathBuf,
-    progress_path: PathBuf,
-    progress: Progress,
-    last_checkpoint: Instant,
-}
-
-impl FileRun {
-    fn new(path: &Path, identity: RunIdentity) -> Self {
-        let beside = |ending: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(ending);
-            PathBuf::from(name)
-        };
-        Self {
-            path: path.to_owned(),
-            partial: beside(".partial"),
-            progress_path: beside(".progress"),
-            progress: Progress::new(identity),
-            last_checkpoint: Instant::now(),
-        }
-    }
-
-    fn write_error(&self, source: io::Error) -> DataError {
-        DataError::Write { path: self.path.clone(), source }
-    }
-
-    fn part(&self, number: u32) -> PathBuf {
-        let mut name = self.partial.as_os_str().to_owned();
-        name.push(format!("-{number:05}"));
-        PathBuf::from(name)
-    }
-
-    /// Looks at what is there already and brings it to the state that `start` asks for.
-    fn prepare(&mut self, start: Start, identity: &RunIdentity) -> Result<(), DataError> {
-        let earlier = self.progress_path.exists();
-        match start {
-            Start::New if earlier => Err(DataError::OutputExists {
-                path: self.progress_path.clone(),
-                hint: "an interrupted run left it: continue with --resume, or start again with --overwrite",
-            }),
-            Start::New | Start::Resume if self.path.exists() && !earlier => Err(DataError::OutputExists {
-                path: self.path.clone(),
-                hint: "name another file, or replace it with --overwrite",
-            }),
-            Start::New | Start::Overwrite => self.discard().map_err(|source| self.write_error(source)),
-            Start::Resume => self.resume(identity),
-        }
-    }
-
-    fn resume(&mut self, identity: &RunIdentity) -> Result<(), DataError> {
-        let Some(progress) = Progress::load(&self.progress_path, &self.path, identity)? else {
-            return self.discard().map_err(|source| self.write_error(source));
-        };
-        self.progress = progress;
-        if self.progress.finished {
-            return self.settle().map_err(|source| self.write_error(source));
-        }
-        let missing = (0..self.progress.parts).map(|number| self.part(number)).find(|part| !part.exists());
-        let held = fs::metadata(&self.partial).map_or(0, |metadata| metadata.len());
-        let reason = if let Some(part) = missing {
-            format!("{} is missing", part.display())
-        } else if held < self.progress.bytes {
-            format!("{} is shorter than it was", self.partial.display())
-        } else {
-            return Ok(());
-        };
-        Err(DataError::CannotResume { path: self.path.clone(), reason })
-    }
-
-    /// Forgets an interrupted run: first its progress, then its data.
-    fn discard(&self) -> io::Result<()> {
-        remove_if_there(&self.progress_path)?;
-        remove_if_there(&self.partial)?;
-        self.remove_parts(0)
-    }
-
-    fn remove_parts(&self, from: u32) -> io::Result<()> {
-        for number in from.. {
-            let part = self.part(number);
-            if !part.exists() {
-                break;
-            }
-            fs::remove_file(part)?;
-        }
-        Ok(())
-    }
-
-    /// Opens the partial file to go on after its durable bytes.
-    fn open_partial(&self) -> io::Result<File> {
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.partial)?;
-        file.set_len(self.progress.bytes)?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(file)
-    }
-
-    /// Gives a complete partial file its name, and removes what was only needed until then. May be repeated after an
-    /// interruption at any point.
-    fn settle(&mut self) -> io::Result<()> {
-        if self.partial.exists() {
-            rename(&self.partial, &self.path)?;
-        }
-        self.remove_parts(0)?;
-        remove_if_there(&self.progress_path)
-    }
+    Parquet(Option<Box<ParquetOutput>>),
 }
 
 impl RowWriter {
@@ -260,6 +80,7 @@ impl RowWriter {
                 run.remove_parts(run.progress.parts).map_err(|source| run.write_error(source))?;
                 Encoder::Parquet(None)
             }
+            // Nothing is left to write.
             _ if run.progress.finished => Encoder::Parquet(None),
             _ => {
                 let file = run.open_partial().map_err(|source| run.write_error(source))?;
@@ -289,7 +110,7 @@ impl RowWriter {
         let encoder = match format {
             OutputFormat::Parquet => {
                 let output = ParquetOutput::new(stream, &input, &predicted);
-                Encoder::Parquet(Some(output.map_err(|error| stream_error(io::Error::other(error)))?))
+                Encoder::Parquet(Some(Box::new(output.map_err(|error| stream_error(io::Error::other(error)))?)))
             }
             _ => Encoder::Lines { format: line_format(format, &input), sink: LineSink::stream(stream, false) },
         };
@@ -365,13 +186,13 @@ impl RowWriter {
         }
     }
 
-    fn open_part(&self) -> Result<ParquetOutput, DataError> {
+    fn open_part(&self) -> Result<Box<ParquetOutput>, DataError> {
         let Some(run) = &self.run else {
             return Err(DataError::Setting("the output is closed".into()));
         };
         let file = File::create(run.part(run.progress.parts)).map_err(|source| run.write_error(source))?;
         let output = ParquetOutput::new(Box::new(file), &self.input, &self.predicted);
-        output.map_err(|error| run.write_error(io::Error::other(error)))
+        output.map(Box::new).map_err(|error| run.write_error(io::Error::other(error)))
     }
 
     /// Makes all rows so far durable, so that a run that is interrupted from here on continues after them.

@@ -114,7 +114,7 @@ type Target = BufWriter<Box<dyn Write + Send>>;
 
 enum Out {
     Plain(Target),
-    Gzip(GzEncoder<Target>),
+    Gzip(Box<GzEncoder<Target>>),
     /// Only while one of the others is made of the other.
     Moved,
 }
@@ -167,7 +167,7 @@ impl LineSink {
 
     fn begin_member(&mut self) {
         self.out = match std::mem::replace(&mut self.out, Out::Moved) {
-            Out::Plain(out) => Out::Gzip(GzEncoder::new(out, Compression::default())),
+            Out::Plain(out) => Out::Gzip(Box::new(GzEncoder::new(out, Compression::default()))),
             other => other,
         };
     }
