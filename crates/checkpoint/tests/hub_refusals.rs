@@ -6,7 +6,7 @@ use std::fs;
 
 use serin_checkpoint::CheckpointError;
 use serin_checkpoint::hub::{HubFailure, Silent};
-use support::hub::{COMMIT, hub, kind, model_servers};
+use support::hub::{COMMIT, answer, hub, kind, model_files, model_servers};
 use support::names;
 use support::server::{Reply, Server};
 
@@ -105,4 +105,25 @@ fn redirects_without_end_are_given_up() {
     let cache = tempfile::tempdir().unwrap();
     let error = hub(&server, cache.path()).model("org/model", None).fetch(&[], &Silent).unwrap_err();
     assert_eq!(kind(&error), HubFailure::Connection);
+}
+
+/// A gated repository can be listed by everybody; only its files are refused.
+#[test]
+fn files_are_refused_with_the_same_care_as_listings() {
+    let cases = [
+        (403, "GatedRepo", HubFailure::AccessDenied, "accept its terms at"),
+        (404, "EntryNotFound", HubFailure::FileNotFound, "has no file 'config.json' at revision 'main'"),
+        (401, "", HubFailure::AccessDenied, "HF_TOKEN"),
+        (503, "", HubFailure::Connection, "status 503"),
+    ];
+    for (status, code, expected, part) in cases {
+        let server = Server::start(move |request| match request.target.as_str() {
+            "/api/models/org/model/revision/main" => answer(&model_files(), "", request),
+            _ => Reply::new(status).with("x-error-code", code),
+        });
+        let cache = tempfile::tempdir().unwrap();
+        let error = hub(&server, cache.path()).model("org/model", None).fetch(&[], &Silent).unwrap_err();
+        assert_eq!(kind(&error), expected, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }

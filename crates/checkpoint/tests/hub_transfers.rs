@@ -6,8 +6,8 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serin_checkpoint::hub::{HubFailure, Silent};
-use support::hub::{COMMIT, Recorder, answer, content_server, hub, kind, model_files, model_servers, sha256};
+use serin_checkpoint::hub::{Hub, HubFailure, HubSettings, Silent};
+use support::hub::{COMMIT, Recorder, answer, content_server, hub, kind, model_files, model_servers, settings, sha256};
 use support::names;
 use support::server::{Reply, Request, Server};
 
@@ -82,7 +82,10 @@ fn a_stalled_transfer_is_noticed() {
     let server = Server::start(move |request| answer(&files, &address, request));
     let cache = tempfile::tempdir().unwrap();
     let recorder = Recorder::default();
-    hub(&server, cache.path()).model("org/model", None).fetch(&[], &recorder).unwrap();
+    let impatient =
+        HubSettings { stall_timeout: Duration::from_millis(500), ..settings(&server.address, cache.path()) };
+    let hub = Hub::new(&impatient).unwrap();
+    hub.model("org/model", None).fetch(&[], &recorder).unwrap();
     assert!(recorder.notices.borrow()[0].contains("imeout"), "{:?}", recorder.notices.borrow());
 }
 

@@ -190,3 +190,34 @@ fn read_certificates(file: &std::path::Path) -> Result<RootCerts, CheckpointErro
     }
     Ok(RootCerts::Specific(Arc::new(certificates)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_joined_as_browsers_do() {
+        let base = "https://hub.example:8443/org/model/resolve/main/a.json?download=1";
+        let cases = [
+            ("https://cdn.example/x", "https://cdn.example/x"),
+            ("//cdn.example/x", "https://cdn.example/x"),
+            ("/api/cache/x?y=1", "https://hub.example:8443/api/cache/x?y=1"),
+            ("b.json", "https://hub.example:8443/org/model/resolve/main/b.json"),
+        ];
+        for (location, expected) in cases {
+            assert_eq!(join(base, location), expected);
+        }
+        assert_eq!(join("https://hub.example", "/x"), "https://hub.example/x");
+    }
+
+    #[test]
+    fn a_server_is_its_scheme_host_and_port() {
+        assert!(same_server("https://Hub.example/a", "https://hub.example:443/b"));
+        for other in
+            ["http://hub.example/", "https://hub.example:444/", "https://hub.example.evil/", "https://x@evil/", ""]
+        {
+            assert!(!same_server("https://hub.example", other), "{other}");
+        }
+        assert!(!same_server("https://hub.example", "https://hub.example@evil/"));
+    }
+}

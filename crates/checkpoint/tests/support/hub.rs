@@ -20,8 +20,8 @@ pub(crate) fn settings(endpoint: &str, cache: &Path) -> HubSettings {
         cache: cache.to_owned(),
         token: Some("hf_secret".to_owned()),
         offline: false,
-        answer_timeout: Duration::from_secs(5),
-        stall_timeout: Duration::from_millis(500),
+        answer_timeout: Duration::from_secs(20),
+        stall_timeout: Duration::from_secs(20),
         retry_pause: Duration::from_millis(2),
         certificates: None,
     }
