@@ -21,6 +21,7 @@ mod save;
 mod special_tokens;
 mod template;
 mod tokenizer;
+mod train_bpe;
 mod truncate;
 
 pub use encode::{EncodeSettings, Encoded};
@@ -28,4 +29,5 @@ pub use error::TextError;
 pub use normalize::{Normalization, is_cardiffnlp_model, normalize_tweet};
 pub use special_tokens::SpecialIds;
 pub use tokenizer::Tokenizer;
+pub use train_bpe::train_byte_level_bpe;
 pub use truncate::{DEFAULT_HEAD, Truncation};

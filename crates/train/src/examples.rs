@@ -93,6 +93,16 @@ impl Examples {
         &self.targets[index]
     }
 
+    /// An example's token ids.
+    pub fn ids(&self, index: usize) -> &[u32] {
+        self.sequence(index).ids
+    }
+
+    /// An example's token type ids.
+    pub fn types(&self, index: usize) -> &[u8] {
+        self.sequence(index).types
+    }
+
     /// Packs the examples at `indices`.
     pub fn pack(&self, config: &ModelConfig, indices: &[u32]) -> Batch {
         Batch::pack(config, indices.iter().map(|&index| self.sequence(index as usize)))

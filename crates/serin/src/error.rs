@@ -1,0 +1,46 @@
+//! Whatever can go wrong, in one type for library users.
+
+use serin_checkpoint::CheckpointError;
+use serin_data::DataError;
+use serin_metrics::MetricsError;
+use serin_model::ModelError;
+use serin_ops::DeviceError;
+use serin_text::TextError;
+use serin_train::TrainError;
+use serin_train::report::ReportError;
+
+/// An error of Serin. Its text names the file, line and field, and hints at the mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SerinError {
+    /// Model folders, weights, the Hub.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Datasets.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Tokenizers.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// Configurations and devices.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Logs.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl From<DeviceError> for SerinError {
+    fn from(error: DeviceError) -> SerinError {
+        SerinError::Model(error.into())
+    }
+}

@@ -1,0 +1,118 @@
+//! Where trunk caches lie, how large they may become, and what they are keyed by.
+
+use super::base::Base;
+use super::console::Console;
+use super::options::TrunkCacheOptions;
+use crate::environment::SERIN_CACHE;
+use crate::error::SerinError;
+use serin_cpu::Cpu;
+use serin_model::Model;
+use serin_train::{CACHE_EXTENSION, Examples, TrunkCache, cache_bytes};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::Xxh3;
+
+/// What is cached for a run: the training examples' trunk and the selecting examples'.
+pub(super) struct RunCaches {
+    pub(super) train: TrunkCache,
+    pub(super) selection: TrunkCache,
+}
+
+/// A cache file.
+#[derive(Clone, Debug)]
+pub struct CacheFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The folder of trunk caches.
+pub fn default_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set(SERIN_CACHE).or_else(|| {
+        let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+        Some(base.join("serin"))
+    });
+    cache.map(|folder| folder.join("trunk"))
+}
+
+/// The caches in a folder, largest first.
+pub fn list(folder: &Path) -> io::Result<Vec<CacheFile>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == CACHE_EXTENSION) {
+            let bytes = fs::metadata(&path)?.len();
+            files.push(CacheFile { path, bytes });
+        }
+    }
+    files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
+    Ok(files)
+}
+
+/// Opens the caches of a run, or says why it does without.
+pub(super) fn open(
+    options: &TrunkCacheOptions,
+    base: &Base,
+    device: &Cpu,
+    model: &Model<Cpu>,
+    train: &Examples,
+    selection: &Examples,
+    console: &mut dyn Console,
+) -> Result<Option<RunCaches>, SerinError> {
+    if !options.enabled || !model.has_frozen_trunk() {
+        return Ok(None);
+    }
+    let Some(folder) = options.folder.clone().or_else(default_folder) else {
+        console.say("No trunk cache: there is no cache folder (set SERIN_CACHE, or give --cache-dir).");
+        return Ok(None);
+    };
+    let bytes = cache_bytes(model, train) + cache_bytes(model, selection);
+    let gigabytes = bytes as f64 / 1e9;
+    if bytes > options.limit {
+        console.say(&format!(
+            "No trunk cache: it would take {gigabytes:.1} GB, --cache-limit is {:.1} GB. Every epoch computes the frozen \
+             layers again.",
+            options.limit as f64 / 1e9
+        ));
+        return Ok(None);
+    }
+    let key = trunk_key(base, device, model);
+    let open = |examples: &Examples| TrunkCache::open(&folder, &fingerprint(&key, examples), model, examples);
+    match open(train).and_then(|train| Ok(RunCaches { train, selection: open(selection)? })) {
+        Ok(caches) => {
+            let state = match caches.train.is_complete() && caches.selection.is_complete() {
+                true => "found whole: the frozen layers are not computed at all",
+                false => "written in the first epoch: later ones start above the frozen layers",
+            };
+            console.say(&format!("Trunk cache: {gigabytes:.2} GB in {}, {state}.", folder.display()));
+            Ok(Some(caches))
+        }
+        Err(error) => {
+            console.say(&format!("No trunk cache: {}: {error}", folder.display()));
+            Ok(None)
+        }
+    }
+}
+
+/// Everything but the examples that the trunk's output depends on. Kernels of different machines round differently.
+fn trunk_key(base: &Base, device: &Cpu, model: &Model<Cpu>) -> String {
+    format!("{}-{}-{}-{}", base.fingerprint(), model.trunk_layers(), model.dtype(), device.isa().best())
+}
+
+fn fingerprint(key: &str, examples: &Examples) -> String {
+    let mut hash = Xxh3::new();
+    hash.update(key.as_bytes());
+    for index in 0..examples.len() {
+        hash.update(&(examples.length(index) as u64).to_le_bytes());
+        examples.ids(index).iter().for_each(|id| hash.update(&id.to_le_bytes()));
+        hash.update(examples.types(index));
+    }
+    format!("{:032x}", hash.digest128())
+}

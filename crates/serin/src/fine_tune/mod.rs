@@ -1,0 +1,301 @@
+//! Fine-tuning from data files to a folder with the best model: everything around the training loop.
+
+mod base;
+pub mod caches;
+mod card;
+pub mod console;
+mod data;
+mod keeper;
+mod logs;
+pub mod options;
+mod run_folder;
+mod sentences;
+mod small;
+
+pub use console::{Console, Quiet};
+pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
+pub use run_folder::RunFolder;
+
+use crate::classifier::model_problem_type;
+use crate::error::SerinError;
+use base::Base;
+use card::ModelCard;
+use data::{Splits, TokenizedSplits};
+use keeper::FolderKeeper;
+use logs::RunLogs;
+use serde_json::{Map, Value, json};
+use serin_checkpoint::save::write_json_atomic;
+use serin_cpu::Cpu;
+use serin_metrics::{EvaluationReport, TweetEvalTask};
+use serin_model::{BuildOptions, Freezing, LossSettings, Model};
+use serin_ops::Backend;
+use serin_train::{Ending, Evaluation, Examples, TrainInputs, Trainer, group_table, has_state, infer_all, load_state};
+use std::sync::atomic::AtomicBool;
+
+/// How a run went.
+#[derive(Debug)]
+pub struct FineTuned {
+    /// How it ended.
+    pub ending: Ending,
+    /// The selection metric's best value, and its epoch.
+    pub best: Option<(f64, u32)>,
+    /// The report on the test data with the best weights, where test data was given.
+    pub test: Option<EvaluationReport>,
+    /// Where everything is.
+    pub folder: RunFolder,
+}
+
+/// Runs a fine-tuning to its end, or until `stop` is set.
+///
+/// # Errors
+/// Anything wrong with model, data, settings or disk. What was written before stays whole.
+pub fn fine_tune(
+    options: &FineTuneOptions,
+    console: &mut dyn Console,
+    stop: &AtomicBool,
+) -> Result<FineTuned, SerinError> {
+    if let Some(problem) = options.settings.problem() {
+        return Err(SerinError::Usage(problem));
+    }
+    let folder = RunFolder::create(&options.output_dir)?;
+    refuse_to_overwrite(options, &folder)?;
+    let splits = Splits::load(&options.data, options.select_on, options.settings.seed)?;
+    if let Some(note) = &splits.split_note {
+        console.say(note);
+    }
+    let seed = options.settings.seed;
+    let mut base = Base::open(&options.model, &options.pretrained, &splits.train, seed, console.downloads())?;
+    base.prepare_labels(&splits.label_names(), model_problem_type(splits.train.problem_type))?;
+    base.set_dropout(options.dropout);
+    console.say(&base.report());
+    let device = options.device.open()?;
+    let tokenized = splits.tokenize(&base.tokenizer, &base.text, console)?;
+    let run = Run { options, folder: &folder, splits: &splits, tokenized: &tokenized, base: &base, device: &device };
+    let (ending, best, test) = run.train(console, stop)?;
+    Ok(FineTuned { ending, best, test, folder })
+}
+
+/// A run whose parts are all at hand.
+struct Run<'a> {
+    options: &'a FineTuneOptions,
+    folder: &'a RunFolder,
+    splits: &'a Splits,
+    tokenized: &'a TokenizedSplits,
+    base: &'a Base,
+    device: &'a Cpu,
+}
+
+type Outcome = (Ending, Option<(f64, u32)>, Option<EvaluationReport>);
+
+impl Run<'_> {
+    fn train(&self, console: &mut dyn Console, stop: &AtomicBool) -> Result<Outcome, SerinError> {
+        let model = self.build()?;
+        let (train, selection) = (&self.tokenized.train, self.selection());
+        let recorded = self.recorded_settings(&model);
+        self.open_folder(&recorded)?;
+        let caches = match self.options.settings.frozen_dropout {
+            true => None,
+            false => {
+                caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
+            }
+        };
+        let inputs = TrainInputs {
+            settings: self.options.settings.clone(),
+            loss: self.loss(),
+            train,
+            selection,
+            task: self.task(),
+            save_steps: self.options.save_steps,
+        };
+        let mut trainer = Trainer::new(self.device, model, inputs, stop)?;
+        if let Some(caches) = caches {
+            trainer = trainer.with_trunk_caches(caches.train, caches.selection);
+        }
+        if self.options.resume && has_state(&self.folder.state()) {
+            let (model, optimizer) = trainer.parts_mut();
+            let progress = load_state(&self.folder.state(), self.device, model, optimizer)?;
+            console.say(&format!(
+                "Going on after step {} of the run in {}.",
+                progress.global_step,
+                self.folder.root().display()
+            ));
+            trainer.set_progress(progress);
+        }
+        self.say_groups(&mut trainer, console);
+        let mut keeper = FolderKeeper { folder: self.folder, base: self.base, card: self.card(&recorded) };
+        let done = trainer.progress().global_step;
+        let settings = &self.options.settings;
+        let (every, tensorboard) = (self.options.logging_steps, self.options.tensorboard);
+        let mut logs = RunLogs::open(self.folder, &mut *console, settings, every, tensorboard, done)?;
+        let ending = trainer.run(&mut keeper, &mut logs)?;
+        drop(logs);
+        let stopping = trainer.progress().early_stopping.clone();
+        let best = stopping.best.zip(stopping.best_epoch);
+        if ending == Ending::Interrupted {
+            return Ok((ending, best, None));
+        }
+        let test = self.report_test(trainer.into_model(), console)?;
+        self.conclude(keeper.card, &stopping.best, best.map(|(_, epoch)| epoch), test.as_ref())?;
+        Ok((ending, best, test))
+    }
+
+    fn build(&self) -> Result<Model<Cpu>, SerinError> {
+        let freezing = self.options.freeze_layers.map_or(Freezing::Nothing, Freezing::Layers);
+        let dtype = self.options.device.precision.dtype(self.device);
+        let mut source = self.base.source();
+        let config = self.base.config().clone();
+        Ok(Model::build(self.device, config, source.as_mut(), BuildOptions { freezing, dtype })?)
+    }
+
+    /// What selects the best epoch.
+    fn selection(&self) -> &Examples {
+        let given = match self.options.select_on {
+            SelectOn::Validation => self.tokenized.validation.as_ref(),
+            SelectOn::Test => self.tokenized.test.as_ref(),
+        };
+        given.expect("loading made sure of it")
+    }
+
+    fn loss(&self) -> LossSettings {
+        LossSettings {
+            problem_type: self.base.config().problem_type(),
+            labels: self.base.config().labels.len(),
+            label_smoothing: self.options.settings.label_smoothing_factor,
+            class_weights: self.options.settings.class_weights.clone(),
+        }
+    }
+
+    fn task(&self) -> Option<TweetEvalTask> {
+        self.options.task.or_else(|| TweetEvalTask::from_name(&self.splits.train.name))
+    }
+
+    fn say_groups(&self, trainer: &mut Trainer<'_, Cpu>, console: &mut dyn Console) {
+        let (model, _) = trainer.parts_mut();
+        let frozen = match self.options.freeze_layers {
+            None => "nothing is frozen".to_owned(),
+            Some(0) => "the embeddings are frozen".to_owned(),
+            Some(layers) => format!("embeddings and {layers} of {} layers are frozen", model.config().layers),
+        };
+        console.say(&format!("{}; {} storage; {frozen}. Trained:", self.device.name(), model.dtype()));
+        for group in group_table(model, &self.options.settings) {
+            console.say(&format!("  {group}"));
+        }
+    }
+
+    /// What decides the result, by name: recorded for the model card and to check a resumed run against.
+    fn recorded_settings(&self, model: &Model<Cpu>) -> Map<String, Value> {
+        let mut settings = match serde_json::to_value(&self.options.settings) {
+            Ok(Value::Object(settings)) => settings,
+            _ => Map::new(),
+        };
+        let split = |data: &Option<serin_data::Dataset>| data.as_ref().map(|data| data.fingerprint.clone());
+        let others = [
+            ("model", json!(self.base.name)),
+            ("model_fingerprint", json!(self.base.fingerprint())),
+            ("freeze_layers", json!(self.options.freeze_layers)),
+            ("precision", json!(model.dtype().to_string())),
+            ("isa", json!(self.device.isa().best().name())),
+            ("text", json!(self.base.text)),
+            ("labels", json!(self.base.config().labels)),
+            ("problem_type", json!(self.base.config().problem_type().hugging_face_name())),
+            (
+                "dropout",
+                json!([
+                    model.config().hidden_dropout,
+                    model.config().attention_dropout,
+                    model.config().classifier_dropout
+                ]),
+            ),
+            ("select_on", json!(format!("{:?}", self.options.select_on).to_lowercase())),
+            ("train_data", json!(self.splits.train.fingerprint)),
+            ("validation_data", json!(split(&self.splits.validation))),
+            ("test_data", json!(split(&self.splits.test))),
+        ];
+        settings.extend(others.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        settings
+    }
+
+    fn open_folder(&self, recorded: &Map<String, Value>) -> Result<(), SerinError> {
+        if self.options.resume && self.folder.holds_a_run() {
+            return self.folder.check_settings(recorded);
+        }
+        if self.folder.holds_a_run() {
+            self.folder.clear()?;
+        }
+        self.folder.write_settings(recorded)
+    }
+
+    fn card(&self, recorded: &Map<String, Value>) -> ModelCard {
+        let shown = |(name, value): (&String, &Value)| (name.clone(), value.to_string());
+        let hidden = |name: &str| name.ends_with("_data") || name.ends_with("fingerprint");
+        ModelCard {
+            base: self.base.name.clone(),
+            data: format!("{} ({} training examples)", self.splits.train.name, self.splits.train.len()),
+            labels: self.base.config().labels.clone(),
+            settings: recorded.iter().filter(|(name, _)| !hidden(name)).map(shown).collect(),
+            command: self.options.command.clone(),
+            selected_on: match self.options.select_on {
+                SelectOn::Validation => "the validation data, which selected the epoch".into(),
+                SelectOn::Test => "the test data, which also selected the epoch: optimistic for new texts".into(),
+            },
+            selection: None,
+            test: None,
+        }
+    }
+
+    /// Evaluates the best weights on the test data; where it selected, its report is known.
+    fn report_test(
+        &self,
+        model: Model<Cpu>,
+        console: &mut dyn Console,
+    ) -> Result<Option<EvaluationReport>, SerinError> {
+        let Some(test) = &self.tokenized.test else { return Ok(None) };
+        let longest = (0..test.len()).map(|index| test.length(index)).max().unwrap_or(1);
+        let tokens = self.options.settings.micro_batch_tokens.max(longest);
+        let mut space = model.workspace(self.device, tokens, 256)?;
+        let mut progress = |done| console.count("evaluating the test data", done, test.len());
+        let logits = infer_all(self.device, &model, &mut space, test, None, &mut progress)?;
+        let mut evaluation = Evaluation::new(model.config(), self.task())?;
+        for (index, row) in logits.chunks_exact(model.config().labels.len()).enumerate() {
+            evaluation.push(test.target(index), row)?;
+        }
+        Ok(Some(evaluation.report()))
+    }
+
+    /// Writes results and the final model card.
+    fn conclude(
+        &self,
+        mut card: ModelCard,
+        best: &Option<f64>,
+        epoch: Option<u32>,
+        test: Option<&EvaluationReport>,
+    ) -> Result<(), SerinError> {
+        let results = json!({
+            "best_metric": best,
+            "best_epoch": epoch,
+            "metric_for_best_model": self.options.settings.metric_for_best_model.key(),
+            "selected_on": format!("{:?}", self.options.select_on).to_lowercase(),
+            "test": test,
+        });
+        write_json_atomic(&self.folder.results(), &results)?;
+        card.test = test.cloned();
+        if card.selection.is_some() || card.test.is_some() {
+            let path = self.folder.best().join("README.md");
+            let text = card.render();
+            serin_checkpoint::save::write_atomic(&path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        }
+        Ok(())
+    }
+}
+
+/// A folder with a run is neither overwritten nor gone on with unless that was asked for.
+fn refuse_to_overwrite(options: &FineTuneOptions, folder: &RunFolder) -> Result<(), SerinError> {
+    if !folder.holds_a_run() || options.resume || options.overwrite {
+        return Ok(());
+    }
+    Err(SerinError::Usage(format!(
+        "{}: holds a run already\nhint: --resume goes on with it, --overwrite-output-dir replaces it, another --output-dir \
+         keeps it",
+        folder.root().display()
+    )))
+}

@@ -1,0 +1,98 @@
+//! What a fine-tuning run is asked to do.
+
+use crate::device::DeviceOptions;
+use crate::pretrained::PretrainedOptions;
+use serin_data::DataSpec;
+use serin_metrics::TweetEvalTask;
+use serin_train::TrainSettings;
+use std::path::PathBuf;
+
+/// The model to start from.
+#[derive(Clone, Debug)]
+pub enum StartingModel {
+    /// A folder or Hub id with weights.
+    Pretrained(String),
+    /// Random weights by the `config.json` of one folder, with the tokenizer of another.
+    Fresh {
+        /// The folder, or the file itself.
+        config: PathBuf,
+        /// The folder with the tokenizer.
+        tokenizer: PathBuf,
+    },
+    /// A small encoder with random weights and a tokenizer of its own, trained on the training texts: for a first try
+    /// where no pretrained model is at hand.
+    Small,
+}
+
+/// What decides which epoch's weights are best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SelectOn {
+    /// Validation data: given, or split off the training data.
+    #[default]
+    Validation,
+    /// The test data; the score on it is then no honest estimate for new texts.
+    Test,
+}
+
+/// The data of a run.
+#[derive(Clone, Debug, Default)]
+pub struct DataOptions {
+    /// What is learned from; `None` takes the shipped sentences.
+    pub train: Option<DataSpec>,
+    /// What selects; `None` splits it off the training data, unless the test data selects.
+    pub validation: Option<DataSpec>,
+    /// What is reported on at the end.
+    pub test: Option<DataSpec>,
+    /// The share of the training data that is split off.
+    pub validation_fraction: f64,
+}
+
+/// The cache of the frozen trunk's output.
+#[derive(Clone, Debug)]
+pub struct TrunkCacheOptions {
+    /// Whether to use it where the encoder's lower part is frozen.
+    pub enabled: bool,
+    /// Its folder; `None` takes the user's cache folder.
+    pub folder: Option<PathBuf>,
+    /// The most bytes it may take.
+    pub limit: u64,
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct FineTuneOptions {
+    /// The model.
+    pub model: StartingModel,
+    /// How its files are found and its texts prepared.
+    pub pretrained: PretrainedOptions,
+    /// The data.
+    pub data: DataOptions,
+    /// Everything that decides what the loop computes.
+    pub settings: TrainSettings,
+    /// Layers that are frozen, with the embeddings: `Some(0)` freezes the embeddings alone, `None` nothing.
+    pub freeze_layers: Option<usize>,
+    /// Threads and precision.
+    pub device: DeviceOptions,
+    /// What selects.
+    pub select_on: SelectOn,
+    /// Where everything is written.
+    pub output_dir: PathBuf,
+    /// Go on with the run in `output_dir`.
+    pub resume: bool,
+    /// Whether a run that is already in `output_dir` may be replaced.
+    pub overwrite: bool,
+    /// Save the state every so many steps, besides every epoch.
+    pub save_steps: Option<u64>,
+    /// Log every so many steps.
+    pub logging_steps: u64,
+    /// Whether to write TensorBoard event files.
+    pub tensorboard: bool,
+    /// Dropout in place of the config's: hidden, attention, classifier.
+    pub dropout: [Option<f32>; 3],
+    /// The trunk cache.
+    pub trunk_cache: TrunkCacheOptions,
+    /// An official score to report along; by default told by the data's name and labels.
+    pub task: Option<TweetEvalTask>,
+    /// How the run was started, for the model card.
+    pub command: String,
+}
