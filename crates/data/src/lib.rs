@@ -3,6 +3,17 @@
 //! [`load_dataset`] reads a split into memory to learn from or to measure with; [`RowReader`] and [`RowWriter`] pass
 //! rows through in constant memory for bulk prediction. [`stratified_split`] and [`epoch_order`] are seeded and the
 //! same on every platform; [`DataCheck`] says what is odd about the data before anything is learned from it.
+//!
+//! ```
+//! use serin_data::{DataCheck, DataSpec, load_dataset, stratified_split};
+//!
+//! let paths = vec!["tests/data/pandas.csv".into()];
+//! let dataset = load_dataset(&DataSpec { paths, ..DataSpec::default() })?;
+//! let (train, validation) = stratified_split(&dataset, 0.25, 42)?;
+//! assert_eq!((train.len(), validation.len()), (6, 2));
+//! eprintln!("{}", DataCheck::run(&train, Some(&validation), None));
+//! # Ok::<(), serin_data::DataError>(())
+//! ```
 
 mod check;
 mod columns;

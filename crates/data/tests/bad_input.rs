@@ -283,6 +283,14 @@ fn repeated_column_names_and_wrong_column_counts_are_refused() {
 }
 
 #[test]
+fn a_column_of_ids_taken_for_labels_is_refused() {
+    let folder = folder();
+    let mut csv = String::from("text,label\n");
+    (0..20_000).for_each(|row| csv.push_str(&format!("a,id{row}\n")));
+    assert_error(load(put(&folder, "ids.csv", csv)), &["20000 different labels", "right label column"]);
+}
+
+#[test]
 fn a_broken_mapping_is_refused() {
     let folder = folder();
     put(&folder, "train_text.txt", "a\n");

@@ -5,6 +5,9 @@ use std::fmt;
 use super::{DataCheck, SplitCheck};
 use crate::resolve::Split;
 
+/// Labels, and findings about them, beyond so many are only counted.
+const LABELS_SHOWN: usize = 40;
+
 impl fmt::Display for DataCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.table();
@@ -35,8 +38,11 @@ impl DataCheck {
                 names.push(name);
             }
         }
-        for name in names {
+        for name in names.iter().take(LABELS_SHOWN) {
             table.push(line(&format!("  {name}"), &|check| label_share(check, name)));
+        }
+        if names.len() > LABELS_SHOWN {
+            table.push(line(&format!("  ... of {} labels", names.len()), &|_| String::new()));
         }
         let any = |test: &dyn Fn(&SplitCheck) -> bool| self.splits.iter().any(test);
         if any(&|check| check.unlabelled > 0) {
@@ -85,12 +91,15 @@ impl DataCheck {
             }
             writeln!(f)?;
         }
-        for (label, splits) in &self.partial_labels {
+        for (label, splits) in self.partial_labels.iter().take(LABELS_SHOWN) {
             let names: Vec<String> = splits.iter().map(Split::to_string).collect();
             match names.as_slice() {
                 [] => writeln!(f, "warning: no example has the label `{label}`")?,
                 names => writeln!(f, "warning: the label `{label}` is in {} only", names.join(" and "))?,
             }
+        }
+        if let Some(more) = self.partial_labels.len().checked_sub(LABELS_SHOWN).filter(|more| *more > 0) {
+            writeln!(f, "warning: {more} more labels are not in every split")?;
         }
         if self.single_class {
             writeln!(f, "warning: all training examples have the same label")?;

@@ -1,5 +1,7 @@
 //! Label names, what a label can be, and how labels of a dataset become class ids.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
@@ -8,6 +10,9 @@ pub(crate) mod align;
 pub(crate) mod collect;
 mod infer;
 pub(crate) mod value;
+
+/// More labels than this are a mistake about the column, such as an id taken for a label.
+const MAX_LABELS: usize = 10_000;
 
 /// The names of a classifier's labels; the id of a label is its index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,17 +25,23 @@ impl LabelSet {
     /// A set of names in the order of their ids.
     ///
     /// # Errors
-    /// No name, an empty name, or the same name twice.
+    /// No name, an empty name, the same name twice, or more than 10,000 names.
     pub fn new(names: Vec<String>) -> Result<Self, DataError> {
         let refuse = |problem: String| Err(DataError::LabelSet { problem });
         if names.is_empty() {
             return refuse("there is no label".into());
         }
+        if names.len() > MAX_LABELS {
+            let problem = "different labels are more than a classifier of texts has\nhint: is it the right label column? \
+                           numbers to be predicted as such need --problem-type regression";
+            return refuse(format!("{} {problem}", names.len()));
+        }
+        let mut seen = HashSet::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return refuse(format!("label {index} has an empty name"));
             }
-            if names[..index].contains(name) {
+            if !seen.insert(name) {
                 return refuse(format!("`{name}` is there twice"));
             }
         }

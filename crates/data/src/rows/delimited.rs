@@ -9,7 +9,7 @@ use super::lines::decode_text;
 use super::quote_guard::QuoteGuard;
 use super::row::{Cells, Row};
 use super::text_source::TextSource;
-use super::{FileRows, OpenFile, ReadOptions};
+use super::{FileRows, OpenFile, ReadOptions, refuse_repeated_names};
 use crate::error::{DataError, Location};
 
 /// The rows of one CSV or TSV file.
@@ -74,14 +74,7 @@ impl DelimitedRows {
             return Ok((1..=fields).map(|number| format!("column_{number}")).collect());
         }
         let names = self.fields()?;
-        for (index, name) in names.iter().enumerate() {
-            if names[..index].contains(name) {
-                let problem = format!(
-                    "two columns are named `{name}`\nhint: rename one; if the first row is data, pass --no-header"
-                );
-                return Err(DataError::Cell { at: self.record_location(), problem });
-            }
-        }
+        refuse_repeated_names(&names, self.record_location(), "; if the first row is data, pass --no-header")?;
         Ok(names)
     }
 

@@ -1,6 +1,6 @@
 //! Dataset files as a stream of rows, whatever the format, in constant memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 pub use self::format::Format;
 pub use self::row::{Cell, Row};
-use crate::error::DataError;
+use crate::error::{DataError, Location};
 use crate::resolve::Source;
 
 mod arrow_cell;
@@ -185,7 +185,10 @@ impl RowReader {
             return Ok(());
         }
         let same = open.columns == self.open.columns && open.label_names == self.open.label_names;
-        let same_types = open.schema.fields() == self.open.schema.fields();
+        let types = |open: &OpenFile| -> Vec<DataType> {
+            open.schema.fields().iter().map(|field| field.data_type().clone()).collect()
+        };
+        let same_types = types(open) == types(&self.open);
         if same && same_types {
             return Ok(());
         }
@@ -195,6 +198,18 @@ impl RowReader {
             expected: describe_columns(&self.open),
             found: describe_columns(open),
         })
+    }
+}
+
+/// Refuses a file in which a name does not tell a column.
+fn refuse_repeated_names(names: &[String], at: Location, hint: &str) -> Result<(), DataError> {
+    let mut seen = HashSet::with_capacity(names.len());
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!("two columns are named `{name}`\nhint: rename one{hint}");
+            Err(DataError::Cell { at, problem })
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 
 use super::row::{Cells, Row};
-use super::{FileRows, OpenFile};
+use super::{FileRows, OpenFile, refuse_repeated_names};
 use crate::error::{DataError, Location};
 
 /// Rows decoded at a time.
@@ -40,6 +40,7 @@ pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
     let schema = Arc::clone(builder.schema());
     let batches = guarded(&at, || builder.with_batch_size(BATCH_ROWS).build())?;
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    refuse_repeated_names(&names, at, "")?;
     let label_names = class_labels(&schema);
     let batch = Arc::new(RecordBatch::new_empty(Arc::clone(&schema)));
     let rows = ParquetRows { path, batches, batch, index: 0 };

@@ -138,9 +138,11 @@ impl PredictionColumns {
     }
 
     /// The schema of Parquet output: the input's columns and these; the features that `datasets` keeps in the metadata
-    /// grow with them, because it refuses files where they do not match the columns.
+    /// grow with them, because it refuses files where they do not match the columns. All may be null: shards that differ in
+    /// that alone are one input.
     pub(crate) fn extend(&self, input: &Schema) -> Schema {
-        let mut fields: Vec<Field> = input.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let mut fields: Vec<Field> =
+            input.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         fields.extend(self.fields());
         let mut metadata = input.metadata().clone();
         let known = metadata.get(FEATURES_KEY).and_then(|text| serde_json::from_str::<Value>(text).ok());
