@@ -3,13 +3,12 @@
 //! FlashAttention-2 (Dao 2023, appendix B): with `P = exp(scale S - log_sum_exp)`, mask M (0 or the dropout's scale) and
 //! `D = rowsum(dO ⊙ O)`: `dV = (P ⊙ M)ᵀ dO`, `dS = scale P ⊙ (M ⊙ dO Vᵀ - D)`, `dQ = dS K`, `dK = dSᵀ Q`.
 
-use super::compile::{Arithmetic, Kernel};
 use super::forward::{Columns, QUERIES};
 use super::heads::{Head, Shared};
-use super::product::{LINE, Left, multiply, padded};
+use super::product::{Left, multiply, padded};
 use super::scratch::cut;
-use super::softmax::{dot, drop, probabilities};
-use super::storage::Storage;
+use super::softmax::{self, Statistics, convert, dot};
+use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
 
 /// The backward pass of one head.
@@ -37,8 +36,10 @@ pub(super) fn memory(shape: AttentionShape, len: usize) -> usize {
 }
 
 impl<T: Storage> Kernel for Backward<'_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<A: Arithmetic>(mut self) {
+    fn run<S: Simd>(mut self, simd: S) {
         let Head { head, first, len, .. } = self.head;
         let AttentionShape { heads, head_dim } = self.shape;
         let (keys, lanes) = (padded(len), padded(head_dim));
@@ -55,86 +56,54 @@ impl<T: Storage> Kernel for Backward<'_, T> {
         let d_s = cut(&mut memory, QUERIES * keys);
 
         let qkv = Columns::of_qkv(self.qkv, self.shape);
-        qkv.part(heads + head).load_transposed(first, len, k_transposed, q);
-        qkv.part(2 * heads + head).load_transposed(first, len, v_transposed, q);
-        qkv.part(heads + head).load(first, len, k);
+        qkv.part(heads + head).load_transposed(simd, first, len, k_transposed, q);
+        qkv.part(2 * heads + head).load_transposed(simd, first, len, v_transposed, q);
+        qkv.part(heads + head).load(simd, first, len, k);
         d_k.fill(0.0);
         d_v.fill(0.0);
         for start in (0..len).step_by(QUERIES) {
             let rows = QUERIES.min(len - start);
-            qkv.part(head).load(first + start, rows, q);
-            Columns::of_width(self.d_out, self.shape).part(head).load(first + start, rows, d_o);
-            multiply::<A>(dense(q, lanes), k_transposed, p, [rows, keys, head_dim], false);
-            multiply::<A>(dense(d_o, lanes), v_transposed, d_s, [rows, keys, head_dim], false);
+            qkv.part(head).load(simd, first + start, rows, q);
+            Columns::of_width(self.d_out, self.shape).part(head).load(simd, first + start, rows, d_o);
+            multiply(simd, Left::dense(q, lanes), k_transposed, p, [rows, keys, head_dim], false);
+            multiply(simd, Left::dense(d_o, lanes), v_transposed, d_s, [rows, keys, head_dim], false);
             for row in 0..rows {
                 let (p, d_s) = (&mut p[row * keys..][..keys], &mut d_s[row * keys..][..keys]);
-                self.through_softmax::<A>(start + row, &d_o[row * lanes..][..head_dim], p, d_s, d_q);
+                self.through_softmax(simd, start + row, &d_o[row * lanes..][..head_dim], p, d_s);
             }
-            multiply::<A>(dense(d_s, keys), k, d_q, [rows, lanes, len], false);
-            multiply::<A>(transposed(d_s, keys), q, d_k, [len, lanes, rows], true);
-            multiply::<A>(transposed(p, keys), d_o, d_v, [len, lanes, rows], true);
-            self.store(d_q, 0, start, rows);
+            multiply(simd, Left::dense(d_s, keys), k, d_q, [rows, lanes, len], false);
+            multiply(simd, Left::transposed(d_s, keys), q, d_k, [len, lanes, rows], true);
+            multiply(simd, Left::transposed(p, keys), d_o, d_v, [len, lanes, rows], true);
+            self.store(simd, d_q, 0, start, rows);
         }
-        self.store(d_k, 1, 0, len);
-        self.store(d_v, 2, 0, len);
+        self.store(simd, d_k, 1, 0, len);
+        self.store(simd, d_v, 2, 0, len);
     }
-}
-
-fn dense(values: &[f32], row_stride: usize) -> Left<'_> {
-    Left { values, row_stride, inner_stride: 1 }
-}
-
-fn transposed(values: &[f32], inner_stride: usize) -> Left<'_> {
-    Left { values, row_stride: 1, inner_stride }
 }
 
 impl<T: Storage> Backward<'_, T> {
-    /// Turns a query's scores in `p` into `P ⊙ M`, and `dO Vᵀ` in `d_s` into dS (both but for scale, which `store` gives
-    /// or this does); `line` is working memory.
+    /// Turns a query's scores in `p` into `P ⊙ M`, and `dO Vᵀ` in `d_s` into dS.
     #[inline(always)]
-    fn through_softmax<A: Arithmetic>(
-        &self,
-        query: usize,
-        d_o: &[f32],
-        p: &mut [f32],
-        d_s: &mut [f32],
-        line: &mut [f32],
-    ) {
+    fn through_softmax<S: Simd>(&self, simd: S, query: usize, d_o: &[f32], p: &mut [f32], d_s: &mut [f32]) {
         let Head { head, first, len, .. } = self.head;
-        let scale = 1.0 / (self.shape.head_dim as f32).sqrt();
-        let output = &mut line[..self.shape.head_dim];
-        T::widen(Columns::of_width(self.out, self.shape).part(head).row(first + query), output);
-        let d = dot::<A>(d_o, output);
-        probabilities::<A>(p, len, scale, self.log_sum_exp[query]);
-        let mut kept_scale = 1.0;
-        if let Some(dropout) = &self.dropout {
-            drop(d_s, dropout, self.mask_row(query));
-            kept_scale = dropout.scale;
-        }
-        for (d_s, p) in d_s.iter_mut().zip(&*p) {
-            *d_s = scale * *p * A::multiply_add(kept_scale, *d_s, -d);
-        }
-        if let Some(dropout) = &self.dropout {
-            drop(p, dropout, self.mask_row(query));
-            p.iter_mut().for_each(|p| *p *= kept_scale);
-        }
-    }
-
-    fn mask_row(&self, query: usize) -> u64 {
-        self.head.mask_row(self.shape.heads) + query as u64
+        let query_statistics = Statistics {
+            scale: 1.0 / (self.shape.head_dim as f32).sqrt(),
+            log_sum_exp: self.log_sum_exp[query],
+            d: dot(simd, d_o, Columns::of_width(self.out, self.shape).part(head).row(first + query)),
+        };
+        let row = self.head.mask_row(self.shape.heads) + query as u64;
+        softmax::backward(simd, p, d_s, len, query_statistics, self.dropout.map(|dropout| (dropout, row)));
     }
 
     /// Writes rows of this head's gradient of queries (0), keys (1) or values (2).
     #[inline(always)]
-    fn store(&self, gradient: &[f32], part: usize, start: usize, rows: usize) {
+    fn store<S: Simd>(&self, simd: S, gradient: &[f32], part: usize, start: usize, rows: usize) {
         let AttentionShape { heads, head_dim } = self.shape;
         let column = (part * heads + self.head.head) * head_dim;
         for (row, gradient) in gradient.chunks_exact(padded(head_dim)).take(rows).enumerate() {
             // SAFETY: only this task writes this head's columns of this sequence's rows.
             let to = unsafe { self.d_qkv.part(self.head.first + start + row, column..column + head_dim) };
-            T::narrow(&gradient[..head_dim], to);
+            convert(simd, to, 1.0, &gradient[..head_dim]);
         }
     }
 }
-
-const _: () = assert!(QUERIES >= LINE, "load_transposed works on a block of lines");

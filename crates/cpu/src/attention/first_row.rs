@@ -3,12 +3,10 @@
 mod backward;
 mod forward;
 
-use super::compile;
 use super::heads::{self, Shared};
-use super::product::padded;
 use super::scratch;
-use super::storage::Storage;
 use crate::Cpu;
+use crate::simd::{Storage, dispatch};
 use backward::Backward;
 use forward::Forward;
 use half::{bf16, f16};
@@ -28,6 +26,11 @@ impl Group {
     /// The columns of the heads.
     fn columns(&self, head_dim: usize) -> Range<usize> {
         self.heads.start * head_dim..self.heads.end * head_dim
+    }
+
+    /// How many columns that is.
+    fn span(&self, shape: AttentionShape) -> usize {
+        self.heads.len() * shape.head_dim
     }
 
     /// The dropout mask's row of the first query of head `head`.
@@ -75,7 +78,7 @@ fn forward<T: Storage>(
     for_each_group(cpu, sequences, shape, &|group| {
         scratch::with(forward::memory(shape, &group), |memory| {
             let (out, log_sum_exp) = (&out, log_sum_exp.as_ref());
-            compile::run(cpu.isa, Forward { group, shape, dropout, q, kv, out, log_sum_exp, memory });
+            dispatch(cpu.isa, Forward { group, shape, dropout, q, kv, out, log_sum_exp, memory });
         });
     });
 }
@@ -127,10 +130,7 @@ fn backward<T: Storage>(
     for_each_group(cpu, sequences, shape, &|group| {
         scratch::with(backward::memory(shape, &group), |memory| {
             let (d_q, d_kv) = (&d_q, &d_kv);
-            compile::run(
-                cpu.isa,
-                Backward { group, shape, dropout, d_out, q, kv, out, log_sum_exp, d_q, d_kv, memory },
-            );
+            dispatch(cpu.isa, Backward { group, shape, dropout, d_out, q, kv, out, log_sum_exp, d_q, d_kv, memory });
         });
     });
 }
@@ -146,9 +146,4 @@ fn for_each_group(cpu: &Cpu, offsets: &[u32], shape: AttentionShape, body: &(dyn
         let heads = part * shape.heads / parts..(part + 1) * shape.heads / parts;
         body(Group { sequence, rows: heads::sequence(offsets, sequence), heads });
     });
-}
-
-/// Working memory of one row of the group's columns, in f32.
-fn line(shape: AttentionShape, group: &Group) -> usize {
-    padded(group.heads.len() * shape.head_dim)
 }

@@ -1,15 +1,17 @@
 //! Attention of one head in f32 vectors, for any storage type and head width.
 
-use super::compile::{Arithmetic, Kernel};
 use super::heads::{Head, Shared};
-use super::product::{LINE, Left, multiply, padded};
+use super::product::{Left, ROWS, multiply, padded};
 use super::scratch::cut;
-use super::softmax::{drop, exponentials};
-use super::storage::Storage;
+use super::softmax::{convert, drop, exponentials};
+use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
 
 /// Queries handled together.
-pub(super) const QUERIES: usize = 24;
+pub(super) const QUERIES: usize = 4 * ROWS;
+/// Rows transposed together.
+const TRANSPOSED: usize = 16;
+const _: () = assert!(TRANSPOSED <= QUERIES, "a block of queries' memory holds them");
 
 /// The forward pass of one head.
 pub(super) struct Forward<'a, T> {
@@ -32,8 +34,10 @@ pub(super) fn memory(shape: AttentionShape, len: usize) -> usize {
 }
 
 impl<T: Storage> Kernel for Forward<'_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<A: Arithmetic>(mut self) {
+    fn run<S: Simd>(mut self, simd: S) {
         let Head { head, first, len, .. } = self.head;
         let AttentionShape { heads, head_dim } = self.shape;
         let (keys, lanes) = (padded(len), padded(head_dim));
@@ -45,25 +49,23 @@ impl<T: Storage> Kernel for Forward<'_, T> {
         let outputs = cut(&mut memory, QUERIES * lanes);
 
         let qkv = Columns::of_qkv(self.qkv, self.shape);
-        qkv.part(heads + head).load_transposed(first, len, keys_transposed, queries);
-        qkv.part(2 * heads + head).load(first, len, values);
+        qkv.part(heads + head).load_transposed(simd, first, len, keys_transposed, queries);
+        qkv.part(2 * heads + head).load(simd, first, len, values);
         for start in (0..len).step_by(QUERIES) {
             let rows = QUERIES.min(len - start);
-            qkv.part(head).load(first + start, rows, queries);
-            let a = Left { values: queries, row_stride: lanes, inner_stride: 1 };
-            multiply::<A>(a, keys_transposed, scores, [rows, keys, head_dim], false);
+            qkv.part(head).load(simd, first + start, rows, queries);
+            multiply(simd, Left::dense(queries, lanes), keys_transposed, scores, [rows, keys, head_dim], false);
             let mut factors = [0f32; QUERIES];
             for row in 0..rows {
-                factors[row] = self.softmax::<A>(start + row, &mut scores[row * keys..][..keys]);
+                factors[row] = self.softmax(simd, start + row, &mut scores[row * keys..][..keys]);
             }
-            let a = Left { values: scores, row_stride: keys, inner_stride: 1 };
-            multiply::<A>(a, values, outputs, [rows, lanes, len], false);
+            multiply(simd, Left::dense(scores, keys), values, outputs, [rows, lanes, len], false);
             for row in 0..rows {
-                let output = &mut outputs[row * lanes..][..head_dim];
-                output.iter_mut().for_each(|value| *value *= factors[row]);
+                let output = &outputs[row * lanes..][..head_dim];
                 let columns = head * head_dim..(head + 1) * head_dim;
                 // SAFETY: only this task writes this head's columns of this sequence's rows.
-                T::narrow(output, unsafe { self.out.part(first + start + row, columns) });
+                let to = unsafe { self.out.part(first + start + row, columns) };
+                convert(simd, to, factors[row], output);
             }
         }
     }
@@ -72,10 +74,10 @@ impl<T: Storage> Kernel for Forward<'_, T> {
 impl<T: Storage> Forward<'_, T> {
     /// Turns a query's scores into dropped exponentials; returns what the output must be multiplied by.
     #[inline(always)]
-    fn softmax<A: Arithmetic>(&self, query: usize, scores: &mut [f32]) -> f32 {
+    fn softmax<S: Simd>(&self, simd: S, query: usize, scores: &mut [f32]) -> f32 {
         let Head { head, first, len, .. } = self.head;
         let scale = 1.0 / (self.shape.head_dim as f32).sqrt();
-        let (sum, log_sum_exp) = exponentials::<A>(scores, len, scale);
+        let (sum, log_sum_exp) = exponentials(simd, scores, len, scale);
         if let Some(saved) = self.log_sum_exp {
             let row = first + query;
             // SAFETY: only this task writes this head's statistics of this sequence's rows.
@@ -83,8 +85,8 @@ impl<T: Storage> Forward<'_, T> {
             slot[0] = log_sum_exp;
         }
         let Some(dropout) = &self.dropout else { return 1.0 / sum };
-        drop(scores, dropout, self.head.mask_row(self.shape.heads) + query as u64);
-        dropout.scale / sum
+        drop(simd, scores, dropout, self.head.mask_row(self.shape.heads) + query as u64, 1.0);
+        1.0 / sum
     }
 }
 
@@ -122,23 +124,30 @@ impl<'a, T: Storage> Columns<'a, T> {
 
     /// `to[r] = row first + r`, each padded with zeros to whole lines.
     #[inline(always)]
-    pub(super) fn load(self, first: usize, rows: usize, to: &mut [f32]) {
+    pub(super) fn load<S: Simd>(self, simd: S, first: usize, rows: usize, to: &mut [f32]) {
         let lanes = padded(self.count);
         for (row, to) in to.chunks_exact_mut(lanes).take(rows).enumerate() {
-            T::widen(self.row(first + row), &mut to[..self.count]);
+            convert(simd, &mut to[..self.count], 1.0, self.row(first + row));
             to[self.count..].fill(0.0);
         }
     }
 
-    /// `to[column][r] = row first + r`, padded with zeros to whole lines; `line` is a row of working memory.
+    /// `to[column][r] = row first + r`, padded with zeros to whole lines; `lines` is working memory of 16 rows.
     #[inline(always)]
-    pub(super) fn load_transposed(self, first: usize, rows: usize, to: &mut [f32], lines: &mut [f32]) {
+    pub(super) fn load_transposed<S: Simd>(
+        self,
+        simd: S,
+        first: usize,
+        rows: usize,
+        to: &mut [f32],
+        lines: &mut [f32],
+    ) {
         let (lanes, stride) = (padded(self.count), padded(rows));
-        for start in (0..stride).step_by(LINE) {
-            let valid = LINE.min(rows.saturating_sub(start));
-            self.load(first + start, valid, lines);
+        for start in (0..stride).step_by(TRANSPOSED) {
+            let valid = TRANSPOSED.min(rows.saturating_sub(start));
+            self.load(simd, first + start, valid, lines);
             for column in 0..self.count {
-                let to = &mut to[column * stride + start..][..LINE];
+                let to = &mut to[column * stride + start..][..TRANSPOSED];
                 for (row, to) in to.iter_mut().enumerate() {
                     *to = if row < valid { lines[row * lanes + column] } else { 0.0 };
                 }

@@ -1,8 +1,6 @@
 //! Packed multi-head self-attention, forward and backward.
 
 mod backward;
-mod compile;
-mod exponential;
 pub(crate) mod first_row;
 mod forward;
 mod heads;
@@ -11,18 +9,17 @@ mod pairs;
 mod product;
 mod scratch;
 mod softmax;
-mod storage;
 #[cfg(test)]
 mod tests;
 
 use crate::Cpu;
+use crate::simd::{Storage, dispatch};
 use backward::Backward;
 use forward::Forward;
 use half::{bf16, f16};
 use heads::{Head, Shared};
 use serin_ops::{AttentionShape, Dropout};
 use serin_tensor::{AlignedBuffer, DType};
-use storage::Storage;
 
 pub(crate) fn attention(
     cpu: &Cpu,
@@ -62,7 +59,7 @@ fn forward<T: Storage>(
     heads::for_each(cpu, sequences, shape, &|head| {
         scratch::with(forward::memory(shape, head.len), |memory| {
             let log_sum_exp = log_sum_exp.as_ref();
-            compile::run(cpu.isa, Forward { head, shape, dropout, qkv, out: &out, log_sum_exp, memory });
+            dispatch(cpu.isa, Forward { head, shape, dropout, qkv, out: &out, log_sum_exp, memory });
         });
     });
 }
@@ -114,7 +111,7 @@ fn backward<T: Storage>(
         let log_sum_exp = &log_sum_exp[head.head * rows + first..][..len];
         scratch::with(backward::memory(shape, len), |memory| {
             let d_qkv = &d_qkv;
-            compile::run(cpu.isa, Backward { head, shape, dropout, d_out, qkv, out, log_sum_exp, d_qkv, memory });
+            dispatch(cpu.isa, Backward { head, shape, dropout, d_out, qkv, out, log_sum_exp, d_qkv, memory });
         });
     });
 }

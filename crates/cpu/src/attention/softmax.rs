@@ -1,95 +1,122 @@
 //! The softmax of a row of scores and its dropout, in f32.
 
-use super::compile::Arithmetic;
-use super::exponential::power_of_two;
 use super::product::LINE;
-use serin_ops::{Dropout, draws};
-use std::f32::consts::{LN_2, LOG2_E};
+use crate::simd::{MAX_LANES, Simd, Storage, drop_pair, exp, keep_pair, read, write};
+use serin_ops::Dropout;
+
+const _: () = assert!(LINE % (2 * MAX_LANES) == 0, "a line is whole pairs of vectors");
 
 /// Replaces `scores` (whole lines, the first `len` valid) by `exp(scale (score - max))`, 0 from `len` on.
 ///
-/// Returns the sum and `ln Σ exp(scale score)`.
+/// Returns the sum and `ln Σ exp(scale score)`. NaN is ignored by the maximum and comes out of the exponential.
 #[inline(always)]
-pub(super) fn exponentials<A: Arithmetic>(scores: &mut [f32], len: usize, scale: f32) -> (f32, f32) {
+pub(super) fn exponentials<S: Simd>(simd: S, scores: &mut [f32], len: usize, scale: f32) -> (f32, f32) {
     scores[len..].fill(f32::NEG_INFINITY);
-    let factor = scale * LOG2_E;
-    let largest = largest(scores);
-    let shift = -largest * factor;
-    let mut sums = [0f32; LINE];
-    for line in lines(scores) {
-        for (value, sum) in line.iter_mut().zip(&mut sums) {
-            *value = power_of_two::<A>(A::multiply_add(*value, factor, shift));
-            *sum += *value;
+    let mut largest = [simd.splat(f32::NEG_INFINITY); 2];
+    for pair in scores.chunks_exact(2 * S::LANES) {
+        for (largest, values) in largest.iter_mut().zip(pair.chunks_exact(S::LANES)) {
+            *largest = simd.max(read(simd, values), *largest);
         }
     }
-    let sum = tree_sum(sums);
-    (sum, largest * scale + sum.log2() * LN_2)
-}
-
-/// Replaces `scores` (whole lines, the first `len` valid) by `exp(scale score - log_sum_exp)`, 0 from `len` on.
-#[inline(always)]
-pub(super) fn probabilities<A: Arithmetic>(scores: &mut [f32], len: usize, scale: f32, log_sum_exp: f32) {
-    scores[len..].fill(f32::NEG_INFINITY);
-    let shift = -log_sum_exp * LOG2_E;
-    for value in scores {
-        *value = power_of_two::<A>(A::multiply_add(*value, scale * LOG2_E, shift));
-    }
-}
-
-/// Sets the dropped columns of the mask's row `row` to 0.
-#[inline(always)]
-pub(super) fn drop(values: &mut [f32], dropout: &Dropout, row: u64) {
-    let key = dropout.row_key(row);
-    for (column, value) in values.iter_mut().enumerate() {
-        let column = column as u32;
-        let draw = (draws(key, column / 2) >> (column % 2 * 16)) & 0xffff;
-        *value = if draw < dropout.threshold { 0.0 } else { *value };
-    }
-}
-
-/// `Σ a b` over slices of one length, in whole lines and a rest.
-#[inline(always)]
-pub(super) fn dot<A: Arithmetic>(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0f32; LINE];
-    let (a_lines, a_rest) = a.as_chunks::<LINE>();
-    let (b_lines, b_rest) = b.as_chunks::<LINE>();
-    for (a, b) in a_lines.iter().zip(b_lines) {
-        for lane in 0..LINE {
-            sums[lane] = A::multiply_add(a[lane], b[lane], sums[lane]);
+    let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
+    write(simd, &mut lanes, simd.max(largest[0], largest[1]));
+    let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let (factor, shift) = (simd.splat(scale), simd.splat(-largest * scale));
+    let mut sums = [simd.zero(); 2];
+    for pair in scores.chunks_exact_mut(2 * S::LANES) {
+        for (sum, values) in sums.iter_mut().zip(pair.chunks_exact_mut(S::LANES)) {
+            let value = exp(simd, simd.fma(read(simd, values), factor, shift));
+            *sum = simd.add(*sum, value);
+            write(simd, values, value);
         }
     }
-    for ((a, b), sum) in a_rest.iter().zip(b_rest).zip(&mut sums) {
-        *sum = A::multiply_add(*a, *b, *sum);
-    }
-    tree_sum(sums)
+    let sum = simd.sum(simd.add(sums[0], sums[1]));
+    (sum, largest * scale + sum.ln())
 }
 
-/// The largest element; NaN is ignored here and comes out of the exponential.
+/// A query's statistics in the backward pass.
+#[derive(Clone, Copy)]
+pub(super) struct Statistics {
+    /// `1/√head_dim`.
+    pub(super) scale: f32,
+    /// As the forward pass saved it.
+    pub(super) log_sum_exp: f32,
+    /// `Σ dO ⊙ O`.
+    pub(super) d: f32,
+}
+
+/// Turns a query's scores in `p` into `P ⊙ M`, and `dO Vᵀ` in `d_s` into dS; both whole lines, p 0 from `len` on.
 #[inline(always)]
-fn largest(scores: &mut [f32]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; LINE];
-    for line in lines(scores) {
-        for (value, largest) in line.iter().zip(&mut largest) {
-            *largest = if *value > *largest { *value } else { *largest };
+pub(super) fn backward<S: Simd>(
+    simd: S,
+    p: &mut [f32],
+    d_s: &mut [f32],
+    len: usize,
+    query: Statistics,
+    dropout: Option<(Dropout, u64)>,
+) {
+    p[len..].fill(f32::NEG_INFINITY);
+    let [scale, shift, d] = [query.scale, -query.log_sum_exp, query.d].map(|value| simd.splat(value));
+    let key = dropout.map(|(dropout, row)| (dropout.row_key(row), dropout.threshold, simd.splat(dropout.scale)));
+    let pairs = p.chunks_exact_mut(2 * S::LANES).zip(d_s.chunks_exact_mut(2 * S::LANES));
+    for (index, (p, d_s)) in pairs.enumerate() {
+        let (p, d_s) = (p.split_at_mut(S::LANES), d_s.split_at_mut(S::LANES));
+        let probability = |p: &[f32]| exp(simd, simd.fma(read(simd, p), scale, shift));
+        let probabilities = [probability(p.0), probability(p.1)];
+        let (mut dropped, mut d_p) = (probabilities, [read(simd, d_s.0), read(simd, d_s.1)]);
+        if let Some((key, threshold, kept)) = key {
+            let keep = keep_pair(simd, key, (index * 2 * S::LANES) as u32, threshold);
+            dropped = drop_pair(simd, keep, kept, dropped);
+            d_p = drop_pair(simd, keep, kept, d_p);
+        }
+        let d_score = |half: usize| simd.mul(simd.mul(scale, probabilities[half]), simd.sub(d_p[half], d));
+        write(simd, d_s.0, d_score(0));
+        write(simd, d_s.1, d_score(1));
+        write(simd, p.0, dropped[0]);
+        write(simd, p.1, dropped[1]);
+    }
+}
+
+/// Multiplies `values` (whole lines) by `factor` times the row `row` of the mask.
+#[inline(always)]
+pub(super) fn drop<S: Simd>(simd: S, values: &mut [f32], dropout: &Dropout, row: u64, factor: f32) {
+    let (key, scale) = (dropout.row_key(row), simd.splat(dropout.scale * factor));
+    for (index, pair) in values.chunks_exact_mut(2 * S::LANES).enumerate() {
+        let (first, second) = pair.split_at_mut(S::LANES);
+        let keep = keep_pair(simd, key, (index * 2 * S::LANES) as u32, dropout.threshold);
+        let [a, b] = drop_pair(simd, keep, scale, [read(simd, first), read(simd, second)]);
+        write(simd, first, a);
+        write(simd, second, b);
+    }
+}
+
+/// `Σ a b` over slices of one length, in an order that the length alone decides.
+#[inline(always)]
+pub(super) fn dot<S: Simd, T: Storage>(simd: S, a: &[f32], b: &[T]) -> f32 {
+    let mut sums = [simd.zero(); 2];
+    for (a, b) in a.chunks(2 * S::LANES).zip(b.chunks(2 * S::LANES)) {
+        for ((a, b), sum) in a.chunks(S::LANES).zip(b.chunks(S::LANES)).zip(&mut sums) {
+            *sum = simd.fma(read(simd, a), read(simd, b), *sum);
         }
     }
-    largest.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    simd.sum(simd.add(sums[0], sums[1]))
 }
 
+/// `sum += factor * values`, of one length.
 #[inline(always)]
-fn lines(values: &mut [f32]) -> std::slice::IterMut<'_, [f32; LINE]> {
-    values.as_chunks_mut::<LINE>().0.iter_mut()
-}
-
-/// Halves the lanes four times: a fixed order that vectorises.
-#[inline(always)]
-fn tree_sum(mut sums: [f32; LINE]) -> f32 {
-    let mut half = LINE / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
+pub(super) fn add_scaled<S: Simd, T: Storage>(simd: S, sum: &mut [f32], factor: f32, values: &[T]) {
+    let factor = simd.splat(factor);
+    for (sum, values) in sum.chunks_mut(S::LANES).zip(values.chunks(S::LANES)) {
+        let value = simd.fma(factor, read(simd, values), read(simd, sum));
+        write(simd, sum, value);
     }
-    sums[0]
+}
+
+/// `to = factor * values`, of one length, in another storage type.
+#[inline(always)]
+pub(super) fn convert<S: Simd, T: Storage, U: Storage>(simd: S, to: &mut [T], factor: f32, values: &[U]) {
+    let factor = simd.splat(factor);
+    for (to, values) in to.chunks_mut(S::LANES).zip(values.chunks(S::LANES)) {
+        write(simd, to, simd.mul(factor, read(simd, values)));
+    }
 }

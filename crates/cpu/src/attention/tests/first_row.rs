@@ -3,7 +3,7 @@
 use super::inputs::*;
 use super::oracle::{Bounded, Gradients};
 use crate::Cpu;
-use crate::isa::Isa;
+use crate::isa::{Isa, IsaLevel};
 use serin_ops::{AttentionShape, Backend, Dropout};
 use serin_tensor::{AlignedBuffer, DType};
 
@@ -115,7 +115,10 @@ fn on_every_level(head_dim: usize, probability: f32, deviation: f32) {
         let expected = case.expected();
         for level in Isa::detect().levels() {
             let what = format!("{level}, {dtype}, head of {head_dim}, dropout {probability}");
-            case.check(&what, &case.run(&cpu(level, 1)), &expected);
+            crate::simd::ran::take();
+            let output = case.run(&cpu(level, 1));
+            assert_eq!(crate::simd::ran::take(), [level.min(IsaLevel::Avx512Bf16)], "{what}");
+            case.check(&what, &output, &expected);
         }
     }
 }
