@@ -76,7 +76,12 @@ proptest! {
         for to in [OutputFormat::Csv, OutputFormat::Tsv, OutputFormat::JsonLines, OutputFormat::Parquet] {
             let back = through(&folder, &table, to).unwrap();
             prop_assert_eq!(back.len(), table.len());
+            let mut line = 2;
             for (row, (first, second)) in back.iter().zip(&table) {
+                if matches!(to, OutputFormat::Csv | OutputFormat::Tsv) {
+                    prop_assert_eq!(row.location().line, Some(line));
+                    line += 1 + (first.matches('\n').count() + second.matches('\n').count()) as u64;
+                }
                 prop_assert_eq!(&text(row, "text"), first);
                 prop_assert_eq!(&text(row, "b,\""), second);
             }

@@ -487,3 +487,22 @@ fn a_prediction_that_does_not_fit_the_labels_is_refused_and_closes_the_output() 
     assert_error(writer.write(&row, &predict(1)), &["closed"]);
     assert_error(writer.finish(), &["closed"]);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error() {
+    let schema = scan_schema(&source(fixture("pandas.csv")), &ReadOptions::default()).unwrap();
+    let rows = rows(fixture("pandas.csv")).unwrap();
+    for format in [OutputFormat::Csv, OutputFormat::JsonLines, OutputFormat::Parquet] {
+        let columns = PredictionColumns::new(ProblemType::SingleLabelClassification, Some(&labels()), &schema).unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let written =
+            RowWriter::to_stream(Box::new(full), format, Arc::clone(&schema), columns).and_then(|mut writer| {
+                for row in &rows {
+                    writer.write(row, &predict(row.number()))?;
+                }
+                writer.finish()
+            });
+        assert_error(written, &["cannot write", "No space left"]);
+    }
+}

@@ -11,7 +11,7 @@ pub(crate) enum LabelCell {
     Missing,
     /// One value, as text: whole numbers without fraction, `true` and `false`.
     One(String),
-    /// A list of values; with the place of multi-hot vectors taken as such where they can be nothing else.
+    /// A list of values: labels, or 0 and 1 for every label, which only all rows together can tell.
     Many(Vec<String>),
     /// One truth value per label.
     Flags(Vec<bool>),

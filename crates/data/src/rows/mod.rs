@@ -159,8 +159,8 @@ impl RowReader {
     pub fn skip_rows(&mut self, count: u64) -> Result<(), DataError> {
         for done in 0..count {
             if self.next().transpose()?.is_none() {
-                let reason = format!("it has {done} rows, fewer than the {count} to skip");
-                return Err(DataError::NoData { path: self.path.clone(), reason });
+                let path = self.path.display();
+                return Err(DataError::Setting(format!("{path} has {done} rows, fewer than the {count} to skip")));
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use super::prediction::{Field32, Prediction, PredictionColumns};
+use super::prediction::{PredictedCell, Prediction, PredictionColumns};
 use crate::error::DataError;
 use crate::rows::Row;
 use crate::rows::row::Cells;
@@ -79,7 +79,7 @@ impl ParquetOutput {
             columns.push(input_column(&self.rows, field)?);
         }
         let values = self.predictions.iter().map(|prediction| predicted.values(prediction));
-        let values: Vec<Vec<Field32<'_>>> = values.collect::<Result<_, _>>()?;
+        let values: Vec<Vec<PredictedCell<'_>>> = values.collect::<Result<_, _>>()?;
         for (index, field) in self.schema.fields().iter().skip(self.input_columns.len()).enumerate() {
             columns.push(predicted_column(&values, index, field));
         }
@@ -206,34 +206,38 @@ fn arrow_column(rows: &[Row], name: &str) -> Result<Option<ArrayRef>, ArrowError
 }
 
 /// One column of predictions, of all rows.
-fn predicted_column(rows: &[Vec<Field32<'_>>], index: usize, field: &Field) -> ArrayRef {
+fn predicted_column(rows: &[Vec<PredictedCell<'_>>], index: usize, field: &Field) -> ArrayRef {
     let values = rows.iter().map(|row| row.get(index));
     match field.data_type() {
         DataType::Boolean => {
             let mut builder = BooleanBuilder::with_capacity(rows.len());
             values.for_each(|value| {
-                builder.append_option(if let Some(Field32::Flag(flag)) = value { Some(*flag) } else { None });
+                builder.append_option(if let Some(PredictedCell::Flag(flag)) = value { Some(*flag) } else { None });
             });
             Arc::new(builder.finish())
         }
         DataType::UInt32 => {
             let mut builder = UInt32Builder::with_capacity(rows.len());
             values.for_each(|value| {
-                builder.append_option(if let Some(Field32::Count(count)) = value { Some(*count) } else { None });
+                builder.append_option(if let Some(PredictedCell::Count(count)) = value { Some(*count) } else { None });
             });
             Arc::new(builder.finish())
         }
         DataType::Float32 => {
             let mut builder = Float32Builder::with_capacity(rows.len());
             values.for_each(|value| {
-                builder.append_option(if let Some(Field32::Number(number)) = value { Some(*number) } else { None });
+                builder.append_option(if let Some(PredictedCell::Number(number)) = value {
+                    Some(*number)
+                } else {
+                    None
+                });
             });
             Arc::new(builder.finish())
         }
         DataType::List(_) => {
             let mut builder = ListBuilder::new(StringBuilder::new());
             values.for_each(|value| {
-                if let Some(Field32::List(texts)) = value {
+                if let Some(PredictedCell::List(texts)) = value {
                     texts.iter().for_each(|text| builder.values().append_value(text));
                 }
                 builder.append(true);

@@ -38,7 +38,7 @@ pub enum PredictedValue {
 
 /// A prediction's value in one output column.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Field32<'a> {
+pub(crate) enum PredictedCell<'a> {
     Text(&'a str),
     List(Vec<&'a str>),
     Number(f32),
@@ -98,7 +98,7 @@ impl PredictionColumns {
     }
 
     /// The values of the columns, in order.
-    pub(crate) fn values<'a>(&'a self, prediction: &'a Prediction) -> Result<Vec<Field32<'a>>, DataError> {
+    pub(crate) fn values<'a>(&'a self, prediction: &'a Prediction) -> Result<Vec<PredictedCell<'a>>, DataError> {
         let misfit = || DataError::Setting("a prediction does not fit the labels it is written for".into());
         let name = |id: &u32| self.labels.get(*id as usize).map(String::as_str).ok_or_else(misfit);
         if prediction.probabilities.len() != self.labels.len() {
@@ -107,19 +107,19 @@ impl PredictionColumns {
         let mut values = Vec::with_capacity(self.names.len());
         match (&prediction.value, self.problem_type) {
             (PredictedValue::Class(id), ProblemType::SingleLabelClassification) => {
-                values.push(Field32::Text(name(id)?));
+                values.push(PredictedCell::Text(name(id)?));
                 let probability = prediction.probabilities.get(*id as usize).copied();
-                values.push(Field32::Number(probability.ok_or_else(misfit)?));
+                values.push(PredictedCell::Number(probability.ok_or_else(misfit)?));
             }
             (PredictedValue::Labels(ids), ProblemType::MultiLabelClassification) => {
-                values.push(Field32::List(ids.iter().map(name).collect::<Result<_, _>>()?));
+                values.push(PredictedCell::List(ids.iter().map(name).collect::<Result<_, _>>()?));
             }
-            (PredictedValue::Score(score), ProblemType::Regression) => values.push(Field32::Number(*score)),
+            (PredictedValue::Score(score), ProblemType::Regression) => values.push(PredictedCell::Number(*score)),
             _ => return Err(misfit()),
         }
-        values.extend(prediction.probabilities.iter().map(|&probability| Field32::Number(probability)));
-        values.push(Field32::Flag(prediction.truncated));
-        values.push(Field32::Count(prediction.tokens));
+        values.extend(prediction.probabilities.iter().map(|&probability| PredictedCell::Number(probability)));
+        values.push(PredictedCell::Flag(prediction.truncated));
+        values.push(PredictedCell::Count(prediction.tokens));
         Ok(values)
     }
 
@@ -168,7 +168,7 @@ fn feature(data_type: &DataType) -> Value {
     }
 }
 
-impl Field32<'_> {
+impl PredictedCell<'_> {
     /// For CSV.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
