@@ -106,3 +106,28 @@ fn every_trained_parameter_changes_in_a_step() {
         }
     }
 }
+
+/// The comparisons above would be worthless if they let everything pass.
+#[test]
+fn a_slightly_wrong_setting_is_noticed() {
+    let backend = Reference::<f64>::new();
+    let mut case = open("roberta");
+    case.folder.config_mut().layer_norm_epsilon = 1.5e-5;
+    case.check_hidden_states(&backend);
+    case.check_gradients(&backend);
+    for part in ["hidden_states/0", "hidden_states/3", "logits of inference", "grad/classifier.dense.weight"] {
+        assert!(case.differences.iter().any(|difference| difference.starts_with(part)), "{part}");
+    }
+
+    for (key, wrong) in [("weight_decay", 0.0099), ("eps", 2e-8)] {
+        let mut case = open("roberta");
+        case.settings["optimizer"][key] = wrong.into();
+        case.check_steps(&backend, "");
+        assert!(case.differences.iter().any(|difference| difference.starts_with("final/")), "{key}");
+    }
+    // Adam does not see a factor common to all steps: only a limit that is not always exceeded shows.
+    let mut case = open("roberta");
+    case.settings["warmup"]["max_grad_norm"] = 1e30.into();
+    case.check_steps(&backend, "warmup/");
+    assert!(!case.differences.is_empty());
+}

@@ -148,6 +148,14 @@ fn another_familys_tensors_are_recognised() {
     assert_contains(&LoadedFolder::open(folder.path()).unwrap_err().to_string(), &["'bert.'", "model_type", "roberta"]);
 }
 
+/// Such a path has no last name, so there is nothing beside it to recover.
+#[test]
+fn a_folder_may_be_named_by_dots() {
+    let folder = edited(&variant("plain"), |_| {});
+    fs::create_dir(folder.path().join("inner")).unwrap();
+    assert!(LoadedFolder::open(&folder.path().join("inner/..")).is_ok());
+}
+
 #[test]
 fn folders_without_configuration_or_with_a_broken_one_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +240,11 @@ fn assert_rows(wanted: &[&str], expected: &[Option<usize>], sentence: &[&str]) {
 fn rows_of_the_head_follow_their_labels() {
     let two = ["\"negative\" from row 0", "\"positive\" from row 2", "left behind: \"neutral\""];
     assert_rows(&["negative", "positive"], &[Some(0), Some(2)], &two);
-    assert_rows(&["Positive", "NEGATIVE"], &[Some(2), Some(0)], &["\"Positive\" from row 2 (\"positive\")"]);
+    assert_rows(
+        &["Positive", "NEGATIVE"],
+        &[Some(2), Some(0)],
+        &["\"Positive\" from row 2 (\"positive\")", "left behind"],
+    );
     let same = ["taken for the same: \"neg\" and \"negative\", \"pos\" and \"positive\""];
     assert_rows(&["neg", "pos"], &[Some(0), Some(2)], &same);
     assert_rows(&["positive", "neutral", "negative"], &[Some(2), Some(1), Some(0)], &["by label name"]);

@@ -10,7 +10,9 @@ use serin_ops::Activation;
 
 /// No real model comes near: a bound that keeps every product of two sizes far from overflow.
 const LARGEST_SIZE: u64 = 1 << 28;
-const MOST_LABELS: usize = 1 << 20;
+const MOST_LABELS: usize = 1 << 16;
+/// A list of this many layers' parameters is still small: a lie in the file must not fill the memory.
+const MOST_LAYERS: usize = 1 << 12;
 
 /// The keys of a family and the defaults of its class in `transformers`.
 struct Keys {
@@ -88,6 +90,14 @@ fn check(config: ModelConfig, keys: &Keys) -> Result<ModelConfig, ModelError> {
         let reason = format!("{} heads do not divide {} = {}", config.heads, keys.hidden.0, config.hidden);
         return Err(ModelError::key(keys.heads.0, reason));
     }
+    if config.layers > MOST_LAYERS {
+        let reason = format!("at most {MOST_LAYERS} layers are possible, found {}", config.layers);
+        return Err(ModelError::key(keys.layers.0, reason));
+    }
+    if config.pad_token as usize >= config.vocab {
+        let reason = format!("{} is outside the vocabulary of {}", config.pad_token, config.vocab);
+        return Err(ModelError::key("pad_token_id", reason));
+    }
     if config.max_positions <= config.first_position() + 1 {
         let reason = format!(
             "{} positions leave no room for two tokens: the first position is {}",
@@ -95,10 +105,6 @@ fn check(config: ModelConfig, keys: &Keys) -> Result<ModelConfig, ModelError> {
             config.first_position()
         );
         return Err(ModelError::key("max_position_embeddings", reason));
-    }
-    if config.pad_token as usize >= config.vocab {
-        let reason = format!("{} is outside the vocabulary of {}", config.pad_token, config.vocab);
-        return Err(ModelError::key("pad_token_id", reason));
     }
     Ok(config)
 }
@@ -200,7 +206,13 @@ fn activation(raw: &Map<String, Value>, key: &'static str) -> Result<Activation,
 
 fn labels(raw: &Map<String, Value>) -> Result<Vec<String>, ModelError> {
     let Some(map) = raw.get("id2label").filter(|value| !value.is_null()) else {
-        let count = size(raw, "num_labels", 2)?.min(MOST_LABELS);
+        let count = size(raw, "num_labels", 2)?;
+        if count > MOST_LABELS {
+            return Err(ModelError::key(
+                "num_labels",
+                format!("at most {MOST_LABELS} labels are possible, found {count}"),
+            ));
+        }
         return Ok((0..count).map(|id| format!("LABEL_{id}")).collect());
     };
     let map = map.as_object().ok_or_else(|| ModelError::key("id2label", "expected an object of id to name"))?;

@@ -1,10 +1,11 @@
 //! Configuration against tensors: a contradiction is refused with the key, both numbers and the mend.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serin_model::{Family, Group, ModelConfig, ParameterSpec};
 
-use super::names::{Located, base_prefix, file_name, plain_name};
+use super::names::{base_prefix, file_name, plain_name};
 use crate::tensors::{Dtype, TensorView, WeightFiles};
 use crate::{CheckpointError, Hint};
 
@@ -16,7 +17,8 @@ pub(super) struct Check<'a> {
     pub(super) config: &'a ModelConfig,
     pub(super) config_path: &'a Path,
     pub(super) weights: &'a WeightFiles,
-    pub(super) located: &'a Located,
+    /// Our name to the tensor's.
+    pub(super) located: &'a HashMap<String, String>,
 }
 
 impl Check<'_> {
@@ -35,7 +37,7 @@ impl Check<'_> {
     }
 
     fn view(&self, parameter: &str) -> Option<TensorView<'_>> {
-        self.weights.get(self.located.tensors.get(parameter)?)
+        self.weights.get(self.located.get(parameter)?)
     }
 
     /// The sizes that one dimension of one tensor shows.

@@ -55,13 +55,14 @@ impl LoadedFolder {
     /// Whatever is wrong with one of the files or between them, with path, key or tensor, and a hint. A head that is
     /// missing is no error: see [`LoadedFolder::has_trained_head`].
     pub fn open(folder: &Path) -> Result<LoadedFolder, CheckpointError> {
-        recover_dir(folder)?;
+        if !folder.exists() {
+            recover_dir(folder)?;
+        }
         let config_path = folder.join("config.json");
         let mut config = read_config(&config_path)?;
         let weights = WeightFiles::open(folder)?;
         let Located { mut tensors, mut unused } = locate(config.family, &config.parameters(), &weights)?;
-        let located = Located { tensors: tensors.clone(), unused: Vec::new() };
-        Check { config: &config, config_path: &config_path, weights: &weights, located: &located }
+        Check { config: &config, config_path: &config_path, weights: &weights, located: &tensors }
             .encoder(&config.parameters())?;
         let misfits = drop_misfits(&config, &weights, &mut tensors, &mut unused);
         let stored_labels = stored_labels(&mut config, &config_path, &weights, &tensors)?;
@@ -153,7 +154,7 @@ impl LoadedFolder {
         let file_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut report = LoadReport {
             tensors: taken.len(),
-            parameters: taken.iter().map(|spec| spec.len() as u64).sum(),
+            parameters: taken.iter().map(|spec| self.elements_read(spec) as u64).sum(),
             files: self.weights.paths().into_iter().filter_map(file_of).collect(),
             dtypes: dtypes.into_iter().map(|(name, _)| name).collect(),
             new_parameters: missing.iter().map(|spec| spec.name.clone()).collect(),
@@ -186,6 +187,14 @@ impl LoadedFolder {
     /// For each label the file's row, or `None` for a fresh one.
     pub(super) fn rows(&self) -> &[Option<usize>] {
         &self.rows.from
+    }
+
+    /// Of the last layer only the rows that were carried over.
+    fn elements_read(&self, spec: &ParameterSpec) -> usize {
+        match HeadLayer::of(&spec.name) {
+            Some(HeadLayer::Output) => spec.len() / self.rows.from.len() * self.rows.from.iter().flatten().count(),
+            _ => spec.len(),
+        }
     }
 
     fn starts_fresh(&self, parameter: &str) -> bool {

@@ -110,7 +110,8 @@ fn all_generic(labels: &[String]) -> bool {
 fn pairs(labels: &[String], stored: &[String], from: &[Option<usize>]) -> String {
     let pairs = labels.iter().zip(from).filter_map(|(label, row)| {
         let row = (*row)?;
-        Some(format!("\"{label}\" from row {row} (\"{}\")", stored.get(row)?))
+        let name = stored.get(row).filter(|name| *name != label).map(|name| format!(" (\"{name}\")"));
+        Some(format!("\"{label}\" from row {row}{}", name.unwrap_or_default()))
     });
     pairs.collect::<Vec<_>>().join(", ")
 }

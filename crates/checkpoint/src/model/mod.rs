@@ -17,7 +17,7 @@ mod source;
 
 pub use folder::LoadedFolder;
 pub use inspect::{FileSize, GroupSize, Inspection};
-pub use names::{file_name, is_generic_label};
+pub use names::file_name;
 pub use recorded::{RECORDED_FILE, RecordedText};
 pub use report::LoadReport;
 pub use save::{FolderContents, ModelParameters, save_model_folder, write_model_files};

@@ -118,7 +118,7 @@ pub(super) fn locate(
 }
 
 /// Whether a label is a placeholder for its id: `LABEL_2`, or the number itself.
-pub fn is_generic_label(id: usize, label: &str) -> bool {
+pub(super) fn is_generic_label(id: usize, label: &str) -> bool {
     let number = label.get(..6).filter(|start| start.eq_ignore_ascii_case("LABEL_")).map_or(label, |_| &label[6..]);
     number.parse() == Ok(id)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::save::write_json_atomic;
@@ -16,22 +16,22 @@ pub const RECORDED_FILE: &str = "serin.json";
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The text settings of a model folder. What is `None` was not recorded.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RecordedText {
     /// Tokens kept of a text, special tokens included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
     /// Which end of a long text is cut: `right`, `left` or `head_tail`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub truncation: Option<String>,
     /// Tokens kept from the beginning under `head_tail`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<usize>,
     /// What is done to a text before it is tokenised: `none` or `tweet`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<String>,
     /// Where the model comes from: base model, data, version; free.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub provenance: Map<String, Value>,
 }
 

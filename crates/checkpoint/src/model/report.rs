@@ -39,45 +39,53 @@ impl fmt::Display for LoadReport {
     }
 }
 
-/// The kinds of tensors that checkpoints commonly hold besides a classifier's, and why each is left.
-const KNOWN_LEFTOVERS: [(fn(&str) -> bool, &str); 4] = [
-    (
-        |name| {
-            [
-                "lm_head.",
-                "cls.",
-                "vocab_transform.",
-                "vocab_layer_norm.",
-                "vocab_projector.",
-                "discriminator_predictions.",
-            ]
-            .iter()
-            .any(|start| name.starts_with(start))
-        },
-        "belong to the pretraining task (masked words, next sentence), which a classifier does not have: normal for a pretrained base model",
-    ),
-    (
-        |name| name.ends_with("position_ids") || name.ends_with("token_type_ids"),
-        "are counters that older versions of transformers stored and that are computed instead: normal",
-    ),
-    (|name| name.contains("pooler."), "belong to the pooler, which the classifier of this family does not use: normal"),
-    (
-        |name| {
-            name.starts_with("qa_outputs.") || name.starts_with("classifier.") || name.starts_with("pre_classifier.")
-        },
-        "belong to the head of another task: they are not used",
-    ),
+/// A kind of tensor that checkpoints commonly hold besides a classifier's.
+struct Leftover {
+    starts: &'static [&'static str],
+    ends: &'static [&'static str],
+    /// Why it is left, after "… tensors (…)".
+    reason: &'static str,
+}
+
+const LEFTOVERS: [Leftover; 4] = [
+    Leftover {
+        starts: &["lm_head.", "cls.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
+        ends: &[],
+        reason: "of the pretraining task (masked words, next sentence), which a classifier does not have: normal for \
+                 a pretrained base model",
+    },
+    Leftover {
+        starts: &[],
+        ends: &["position_ids", "embeddings.token_type_ids"],
+        reason: "of counters that older versions of transformers stored and that are computed instead: normal",
+    },
+    Leftover {
+        starts: &["roberta.pooler.", "bert.pooler.", "pooler."],
+        ends: &[],
+        reason: "of a pooler, which this model's classifier does not use: normal",
+    },
+    Leftover {
+        starts: &["classifier.", "pre_classifier.", "qa_outputs."],
+        ends: &[],
+        reason: "of a head that does not fit this classifier",
+    },
 ];
+
+impl Leftover {
+    fn holds(&self, name: &str) -> bool {
+        self.starts.iter().any(|start| name.starts_with(start)) || self.ends.iter().any(|end| name.ends_with(end))
+    }
+}
 
 /// Sentences on tensors that no parameter wanted; `plain` gives a name without wrappers' prefixes.
 pub(super) fn on_unused(names: &[String], plain: impl Fn(&str) -> String) -> Vec<String> {
-    let mut kinds: Vec<Vec<&str>> = vec![Vec::new(); KNOWN_LEFTOVERS.len() + 1];
+    let mut kinds: [Vec<&str>; LEFTOVERS.len() + 1] = Default::default();
     for name in names {
         let plain = plain(name);
-        let kind = KNOWN_LEFTOVERS.iter().position(|(holds, _)| holds(&plain)).unwrap_or(KNOWN_LEFTOVERS.len());
+        let kind = LEFTOVERS.iter().position(|leftover| leftover.holds(&plain)).unwrap_or(LEFTOVERS.len());
         kinds[kind].push(name);
     }
-    let reasons = KNOWN_LEFTOVERS.iter().map(|(_, reason)| *reason).chain(["have no place in this architecture"]);
+    let reasons = LEFTOVERS.iter().map(|leftover| leftover.reason).chain(["that have no place in this architecture"]);
     let found = kinds.iter().zip(reasons).filter(|(names, _)| !names.is_empty());
     found.map(|(names, reason)| format!("Unused: {} {reason}.", list(names))).collect()
 }

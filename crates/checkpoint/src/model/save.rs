@@ -129,10 +129,18 @@ impl TensorToSave for Parameter<'_, '_> {
 
 /// Little-endian bytes, rounded to nearest even.
 fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * dtype.size()];
     match dtype {
-        DType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        DType::BF16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-        DType::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+        DType::F32 => encode_each(values, &mut bytes, f32::to_le_bytes),
+        DType::BF16 => encode_each(values, &mut bytes, |value| bf16::from_f32(value).to_le_bytes()),
+        DType::F16 => encode_each(values, &mut bytes, |value| f16::from_f32(value).to_le_bytes()),
+    }
+    bytes
+}
+
+fn encode_each<const WIDTH: usize>(values: &[f32], bytes: &mut [u8], encode: impl Fn(f32) -> [u8; WIDTH]) {
+    for (element, &value) in bytes.as_chunks_mut::<WIDTH>().0.iter_mut().zip(values) {
+        *element = encode(value);
     }
 }
 

@@ -61,7 +61,8 @@ pub(super) fn read_finite(view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointE
     let mut values = vec![0.0; view.elements()];
     let bytes = BLOCK * view.dtype.bitsize() / 8;
     for (block, (part, data)) in values.chunks_mut(BLOCK).zip(view.data.chunks(bytes.max(1))).enumerate() {
-        read_into(&TensorView { shape: vec![part.len()], data, ..view.clone() }, part)?;
+        let (name, dtype, path) = (view.name, view.dtype, view.path);
+        read_into(&TensorView { name, dtype, shape: vec![part.len()], data, path }, part)?;
         if !all_finite(part) {
             let inside = part.iter().position(|value| !value.is_finite()).unwrap_or(0);
             return Err(not_finite(view, block * BLOCK + inside, part[inside]));

@@ -11,6 +11,7 @@ use serin_checkpoint::model::{LoadedFolder, file_name};
 use serin_checkpoint::{Dtype, WeightFiles};
 use serin_model::{
     Batch, BuildOptions, Freezing, LossSettings, Model, ModelConfig, ParameterKind, Sequence, Target, Targets,
+    Workspace,
 };
 use serin_ops::{AdamwSlot, AdamwStep, Backend};
 use serin_tensor::DType;
@@ -102,9 +103,9 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) folder: LoadedFolder,
     pub(crate) golden: Tensors,
-    settings: Value,
+    pub(crate) settings: Value,
     precision: Precision,
-    differences: Vec<String>,
+    pub(crate) differences: Vec<String>,
 }
 
 impl Case {
@@ -173,8 +174,7 @@ impl Case {
     fn compare_within(&mut self, name: &str, got: &[f64], expected: &[f64], allowed: f64) {
         assert_eq!(got.len(), expected.len(), "{}: {name}", self.name);
         let error = norm(got.iter().zip(expected).map(|(got, expected)| got - expected));
-        // `!(a <= b)`: NaN is a difference.
-        if !(error <= allowed) {
+        if error.is_nan() || error > allowed {
             let size = norm(expected.iter().copied());
             self.differences.push(format!("{name}: off by {error:.3e} of {size:.3e}, allowed {allowed:.3e}"));
         }
@@ -195,9 +195,7 @@ impl Case {
             let mut space = model.workspace(backend, batch.tokens(), batch.sequences()).expect("memory");
             model.forward_trunk(backend, &mut space, &batch, None);
             let rows = model.trunk_rows(batch.tokens(), batch.sequences());
-            let mut bytes = vec![0; rows * width * self.precision.dtype.size()];
-            model.read_trunk(backend, &space, 0, &mut bytes).expect("the trunk's output");
-            let got = decode(&bytes, self.precision.dtype);
+            let got = self.trunk_output(backend, &model, &space, rows * width);
             let name = format!("hidden_states/{layer}");
             let mut expected = self.golden.values(&name);
             if layer == layers {
@@ -206,6 +204,18 @@ impl Case {
             }
             self.compare("hidden_states", &name, &got, &expected);
         }
+    }
+
+    /// Through the bytes that a cache would keep.
+    fn trunk_output<B: Backend>(&self, backend: &B, model: &Model<B>, space: &Workspace<B>, len: usize) -> Vec<f64> {
+        let dtype = self.precision.dtype;
+        let mut bytes = vec![0; len * dtype.size()];
+        model.read_trunk(backend, space, 0, &mut bytes).expect("the trunk's output");
+        let mut buffer = backend.buffer(dtype, len).expect("memory");
+        backend.write_bytes(&mut buffer, 0, &bytes);
+        let mut values = vec![0.0; len];
+        backend.read(&buffer, 0, &mut values).expect("values");
+        widen(&values)
     }
 
     /// Inference, and one pass of training: logits, loss and every gradient.
@@ -284,7 +294,7 @@ pub(crate) struct Parameter {
 pub(crate) struct Run<'a, B: Backend> {
     backend: &'a B,
     pub(crate) model: Model<B>,
-    space: serin_model::Workspace<B>,
+    space: Workspace<B>,
     moments: Vec<[B::Buffer; 2]>,
     betas: [f32; 2],
     epsilon: f32,
@@ -411,13 +421,4 @@ fn widen(values: &[f32]) -> Vec<f64> {
 
 fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
-}
-
-fn decode(bytes: &[u8], dtype: DType) -> Vec<f64> {
-    let pairs = || bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair));
-    match dtype {
-        DType::F32 => bytes.as_chunks::<4>().0.iter().map(|&four| f64::from(f32::from_le_bytes(four))).collect(),
-        DType::BF16 => pairs().map(|bits| f64::from(f32::from_bits(u32::from(bits) << 16))).collect(),
-        DType::F16 => pairs().map(|bits| half::f16::from_bits(bits).to_f64()).collect(),
-    }
 }

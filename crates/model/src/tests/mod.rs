@@ -1,7 +1,9 @@
 //! Tiny models in double precision: gradients against finite differences, batches against their parts.
 
 mod batching;
+mod configuration;
 mod finite_differences;
+mod positions;
 
 use crate::{
     Batch, Family, Initializer, LossSettings, ModelConfig, ModelError, ParameterKind, ParameterSource, ParameterSpec,
