@@ -1,0 +1,7 @@
+//! `serin evaluate`: what can be typed, and what it means.
+
+use clap::Args;
+
+/// Not written yet.
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {}

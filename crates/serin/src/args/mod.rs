@@ -1,0 +1,76 @@
+//! What can be typed: one file a command, and the groups of flags that several share.
+
+mod compare;
+mod data;
+mod device;
+mod evaluate;
+mod expand;
+mod inspect;
+mod model;
+mod predict;
+mod train;
+
+pub use compare::CompareArgs;
+pub use data::DataArgs;
+pub use device::DeviceArgs;
+pub use evaluate::EvaluateArgs;
+pub use expand::expand;
+pub use inspect::InspectArgs;
+pub use model::ModelArgs;
+pub use predict::PredictArgs;
+pub use train::TrainArgs;
+
+use clap::{Parser, Subcommand};
+
+/// Fine-tune, evaluate and serve text classifiers of the RoBERTa family.
+///
+/// Reads and writes what Hugging Face `transformers` reads and writes. Flags have its names and may be
+/// spelled with `-` or `_`. Data goes to standard output, talk to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "serin", version, args_override_self = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say nothing but errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fine-tune a model on labelled texts.
+    Train(Box<TrainArgs>),
+    /// Measure a model on labelled texts.
+    Evaluate(Box<EvaluateArgs>),
+    /// Predict labels of texts: arguments, lines of standard input, or a file's rows.
+    Predict(Box<PredictArgs>),
+    /// Compare two prediction files on the same labelled rows: is one better, or is it chance?
+    Compare(CompareArgs),
+    /// Show what a model folder or Hub id holds, and how this machine would run it.
+    Inspect(InspectArgs),
+    /// List or clear the caches of frozen layers' outputs.
+    Cache {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: CacheAction,
+    },
+}
+
+/// What to do with the caches.
+#[derive(Debug, Subcommand)]
+pub enum CacheAction {
+    /// List them with their sizes.
+    List {
+        /// Their folder; by default serin/trunk in the user's cache folder.
+        #[arg(long)]
+        cache_dir: Option<std::path::PathBuf>,
+    },
+    /// Remove them all.
+    Clear {
+        /// Their folder; by default serin/trunk in the user's cache folder.
+        #[arg(long)]
+        cache_dir: Option<std::path::PathBuf>,
+    },
+}

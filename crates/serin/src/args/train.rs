@@ -1,0 +1,397 @@
+//! `serin train`: what can be typed, and what it means.
+
+use super::{DataArgs, DeviceArgs, ModelArgs};
+use clap::{Args, ValueEnum};
+use serin::data::{DataFolder, DataSpec, LabelUse, Split};
+use serin::device::Precision;
+use serin::fine_tune::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
+use serin::metrics::TweetEvalTask;
+use serin::train::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};
+use std::path::{Path, PathBuf};
+
+/// Fine-tune a model on labelled texts.
+///
+/// Without --model, a small encoder with random weights is trained; without data, on 3,000 shipped sentences: a first try
+/// that needs no network. The best epoch by validation data (given, or split off) is kept in OUT/best, a folder that
+/// `transformers` opens; Ctrl-C finishes the step and saves, --resume goes on with the same bits.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct TrainArgs {
+    /// A model folder or Hub id.
+    #[arg(long, value_name = "MODEL", alias = "model-name-or-path")]
+    pub model: Option<String>,
+    /// Random weights by this config.json (or its folder) instead of a model's weights.
+    #[arg(long, value_name = "PATH", conflicts_with = "model")]
+    pub config_name: Option<PathBuf>,
+    /// With --config-name: the folder with the tokenizer, if it is another.
+    #[arg(long, value_name = "FOLDER", requires = "config_name")]
+    pub tokenizer_name: Option<PathBuf>,
+    /// A preset: imdb-twitter-roberta.
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// A TOML file of these flags. Flags win over the file, the file over the recipe.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A folder or Hub id with train, validation and test splits.
+    #[arg(long, value_name = "DATASET", alias = "dataset", help_heading = "Data")]
+    pub dataset_name: Option<String>,
+    /// Files to learn from; a pattern such as data/train-*.parquet is one too.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
+    pub train_file: Vec<PathBuf>,
+    /// Files to select the best epoch by.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
+    pub validation_file: Vec<PathBuf>,
+    /// Files to report on at the end.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
+    pub test_file: Vec<PathBuf>,
+    /// Share of the training data that is split off where no validation data is given.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Data")]
+    pub validation_fraction: f64,
+    /// Learn from so many examples only: a seeded sample, every label in proportion.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub max_train_samples: Option<usize>,
+    /// Select and report on so many examples only.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub max_eval_samples: Option<usize>,
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    #[command(flatten)]
+    pub text: ModelArgs,
+
+    /// Passes over the training data [default: 3].
+    #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
+    pub num_train_epochs: Option<u32>,
+    /// Stop after so many optimizer steps.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub max_steps: Option<i64>,
+    /// Examples of a batch [default: 32].
+    #[arg(long, value_name = "N", visible_alias = "batch-size", alias = "train-batch-size", help_heading = "Training")]
+    pub per_device_train_batch_size: Option<usize>,
+    /// Batches that make a step together; losses are averaged over all their examples [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub gradient_accumulation_steps: Option<usize>,
+    /// Peak learning rate of the encoder [default: 5e-5].
+    #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
+    pub learning_rate: Option<f32>,
+    /// Peak learning rate of the head [default: that of the encoder].
+    #[arg(long, value_name = "LR", help_heading = "Training")]
+    pub head_learning_rate: Option<f32>,
+    /// Decoupled weight decay [default: 0].
+    #[arg(long, value_name = "DECAY", help_heading = "Training")]
+    pub weight_decay: Option<f32>,
+    /// Spare biases and norms the decay, as Hugging Face's Trainer does.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Training")]
+    pub no_decay_norm_bias: Option<bool>,
+    /// Adam's β₁ [default: 0.9].
+    #[arg(long, value_name = "BETA", help_heading = "Training")]
+    pub adam_beta1: Option<f32>,
+    /// Adam's β₂ [default: 0.999].
+    #[arg(long, value_name = "BETA", help_heading = "Training")]
+    pub adam_beta2: Option<f32>,
+    /// Adam's ε [default: 1e-8].
+    #[arg(long, value_name = "EPSILON", help_heading = "Training")]
+    pub adam_epsilon: Option<f32>,
+    /// Scale gradients down to this norm; 0 leaves them [default: 1].
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    pub max_grad_norm: Option<f32>,
+    /// linear, cosine, constant or constant-with-warmup [default: linear].
+    #[arg(long, value_name = "TYPE", help_heading = "Training")]
+    pub lr_scheduler_type: Option<SchedulerArg>,
+    /// Steps that the learning rate rises for; below 1, a share of all steps.
+    #[arg(long, value_name = "N", alias = "warmup-ratio", help_heading = "Training")]
+    pub warmup_steps: Option<f64>,
+    /// ε of label smoothing [default: 0].
+    #[arg(long, value_name = "EPSILON", help_heading = "Training")]
+    pub label_smoothing_factor: Option<f32>,
+    /// A weight a label, by id: 1,2.5.
+    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', help_heading = "Training")]
+    pub class_weights: Vec<f32>,
+    /// Keep the embeddings and the first N layers as they are; 0 keeps the embeddings alone. Their output is computed
+    /// once and cached.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub freeze_layers: Option<usize>,
+    /// Dropout in frozen layers too, as PyTorch has it unless told otherwise; turns the trunk cache off.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Training")]
+    pub frozen_dropout: Option<bool>,
+    /// Dropout of the encoder instead of the config's.
+    #[arg(long, value_name = "P", help_heading = "Training")]
+    pub hidden_dropout_prob: Option<f32>,
+    /// Dropout on attention probabilities instead of the config's.
+    #[arg(long, value_name = "P", help_heading = "Training")]
+    pub attention_probs_dropout_prob: Option<f32>,
+    /// Dropout in the head instead of the config's.
+    #[arg(long, value_name = "P", help_heading = "Training")]
+    pub classifier_dropout: Option<f32>,
+    /// Seed of data order, dropout, splits and fresh weights [default: 42].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub seed: Option<u64>,
+    /// Scale losses so that small gradients survive 16 bits: auto (with fp16), none or dynamic.
+    #[arg(long, value_name = "KIND", help_heading = "Training")]
+    pub loss_scaling: Option<LossScalingArg>,
+    /// Tokens computed at once; less takes less memory, and other sums round otherwise [default: 4096].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub micro_batch_tokens: Option<usize>,
+
+    /// What selects the best epoch: validation, or test, whose score is then optimistic for new texts.
+    #[arg(long, value_name = "SPLIT", help_heading = "Selection")]
+    pub select_on: Option<SelectOnArg>,
+    /// accuracy, f1-macro, recall-macro, mcc, loss or pearson [default: accuracy; pearson for regression].
+    #[arg(long, value_name = "METRIC", help_heading = "Selection")]
+    pub metric_for_best_model: Option<MetricArg>,
+    /// Stop after so many epochs in a row without a new best.
+    #[arg(long, value_name = "N", alias = "patience", help_heading = "Selection")]
+    pub early_stopping_patience: Option<u32>,
+    /// Least improvement that counts for the patience [default: 0].
+    #[arg(long, value_name = "GAIN", help_heading = "Selection")]
+    pub early_stopping_threshold: Option<f64>,
+    /// Report this TweetEval task's official score.
+    #[arg(long, value_name = "TASK", value_parser = tweeteval_task, help_heading = "Selection")]
+    pub tweeteval: Option<TweetEvalTask>,
+
+    /// Where everything is written.
+    #[arg(long, short, value_name = "FOLDER", default_value = "serin-output", help_heading = "Output")]
+    pub output_dir: PathBuf,
+    /// Go on with the run in the output folder.
+    #[arg(long, visible_alias = "resume-from-checkpoint", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
+    pub resume: Option<bool>,
+    /// Replace a run that is in the output folder.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
+    pub overwrite_output_dir: Option<bool>,
+    /// Save the state every so many steps, besides every epoch.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub save_steps: Option<u64>,
+    /// Log every so many steps.
+    #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Output")]
+    pub logging_steps: u64,
+    /// tensorboard or none.
+    #[arg(long, value_name = "TOOL", help_heading = "Output")]
+    pub report_to: Option<ReportToArg>,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Folder of trunk caches; by default serin/trunk in the user's cache folder.
+    #[arg(long, value_name = "FOLDER", help_heading = "Device")]
+    pub cache_dir: Option<PathBuf>,
+    /// The most gigabytes that a run's trunk cache may take; 0 turns it off.
+    #[arg(long, value_name = "GB", default_value_t = 50.0, help_heading = "Device")]
+    pub cache_limit: f64,
+}
+
+const EXAMPLES: &str = "Examples:
+  serin train
+  serin train --model roberta-base --train-file train.csv --test-file test.csv --num-train-epochs 3
+  serin train --model cardiffnlp/twitter-roberta-base-sentiment-latest --dataset-name stanfordnlp/imdb --freeze-layers 9
+  serin train --recipe imdb-twitter-roberta --dataset-name ./imdb";
+
+/// Schedules by their flag's values.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchedulerArg {
+    /// Straight to zero.
+    Linear,
+    /// Half a cosine to zero.
+    Cosine,
+    /// No change, no warm-up.
+    Constant,
+    /// No change after the warm-up.
+    #[value(alias = "constant_with_warmup")]
+    ConstantWithWarmup,
+}
+
+/// Loss scaling by its flag's values.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LossScalingArg {
+    /// Dynamic with fp16, else none.
+    Auto,
+    /// None.
+    None,
+    /// As torch.amp.GradScaler.
+    Dynamic,
+}
+
+/// Selecting splits by their flag's values.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SelectOnArg {
+    /// Validation data.
+    Validation,
+    /// Test data.
+    Test,
+}
+
+/// Selection metrics by their flag's values.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MetricArg {
+    /// Share decided rightly.
+    #[value(alias = "eval_accuracy")]
+    Accuracy,
+    /// Mean F1 over labels.
+    #[value(aliases = ["f1_macro", "f1", "eval_f1_macro"])]
+    F1Macro,
+    /// Mean recall over labels.
+    #[value(aliases = ["recall_macro", "eval_recall_macro"])]
+    RecallMacro,
+    /// Matthews correlation.
+    #[value(alias = "matthews_correlation")]
+    Mcc,
+    /// Mean loss.
+    #[value(alias = "eval_loss")]
+    Loss,
+    /// Pearson correlation.
+    Pearson,
+}
+
+/// Log tools by their flag's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportToArg {
+    /// TensorBoard event files in OUT/runs.
+    Tensorboard,
+    /// Only the files that are always written.
+    None,
+}
+
+fn tweeteval_task(text: &str) -> Result<TweetEvalTask, String> {
+    TweetEvalTask::from_name(text)
+        .ok_or_else(|| "take emoji, emotion, hate, irony, offensive, sentiment or stance".into())
+}
+
+impl TrainArgs {
+    /// What was asked for. `dataset` turns a Hub id into a folder.
+    pub fn options(
+        &self,
+        dataset: impl FnOnce(&str) -> Result<PathBuf, serin::SerinError>,
+        command: String,
+    ) -> Result<FineTuneOptions, serin::SerinError> {
+        let precision = self.device.options().precision;
+        let select_on = match self.select_on {
+            Some(SelectOnArg::Test) => SelectOn::Test,
+            Some(SelectOnArg::Validation) | None => SelectOn::Validation,
+        };
+        Ok(FineTuneOptions {
+            model: self.starting_model(),
+            pretrained: self.text.options(),
+            data: self.data_options(dataset)?,
+            settings: self.settings(precision),
+            freeze_layers: self.freeze_layers,
+            device: self.device.options(),
+            select_on,
+            output_dir: self.output_dir.clone(),
+            resume: self.resume.unwrap_or(false),
+            overwrite: self.overwrite_output_dir.unwrap_or(false),
+            save_steps: self.save_steps,
+            logging_steps: self.logging_steps,
+            tensorboard: self.report_to != Some(ReportToArg::None),
+            dropout: [self.hidden_dropout_prob, self.attention_probs_dropout_prob, self.classifier_dropout],
+            trunk_cache: TrunkCacheOptions {
+                enabled: self.cache_limit > 0.0,
+                folder: self.cache_dir.clone(),
+                limit: (self.cache_limit.max(0.0) * 1e9) as u64,
+            },
+            task: self.tweeteval,
+            command,
+        })
+    }
+
+    fn starting_model(&self) -> StartingModel {
+        match (&self.model, &self.config_name) {
+            (Some(name), _) => StartingModel::Pretrained(name.clone()),
+            (None, Some(config)) => {
+                let beside =
+                    || if config.is_dir() { config.as_path() } else { config.parent().unwrap_or(Path::new(".")) };
+                let tokenizer = self.tokenizer_name.clone().unwrap_or_else(|| beside().to_owned());
+                StartingModel::Fresh { config: config.clone(), tokenizer }
+            }
+            (None, None) => StartingModel::Small,
+        }
+    }
+
+    fn data_options(
+        &self,
+        dataset: impl FnOnce(&str) -> Result<PathBuf, serin::SerinError>,
+    ) -> Result<DataOptions, serin::SerinError> {
+        let folder = self.dataset_name.as_deref().map(dataset).transpose()?;
+        let known = match &folder {
+            Some(path) if path.is_dir() => DataFolder::open(path, self.data.format)?.splits.into_keys().collect(),
+            Some(_) => vec![Split::Train],
+            None => Vec::new(),
+        };
+        let spec = |files: &Vec<PathBuf>, split: Split, limit: Option<usize>| -> Option<DataSpec> {
+            let paths = match &folder {
+                _ if !files.is_empty() => files.clone(),
+                Some(path) if known.contains(&split) => vec![path.clone()],
+                _ => return None,
+            };
+            let seed = self.seed.unwrap_or(TrainSettings::default().seed);
+            Some(DataSpec { limit, seed, ..self.data.spec(paths, split, LabelUse::Required) })
+        };
+        let train = spec(&self.train_file, Split::Train, self.max_train_samples);
+        if train.is_none() && (folder.is_some() || !self.test_file.is_empty() || !self.validation_file.is_empty()) {
+            let reason = "no training data: give --train-file, or a --dataset-name with a train split";
+            return Err(serin::SerinError::Usage(reason.into()));
+        }
+        Ok(DataOptions {
+            train,
+            validation: spec(&self.validation_file, Split::Validation, self.max_eval_samples),
+            test: spec(&self.test_file, Split::Test, self.max_eval_samples),
+            validation_fraction: self.validation_fraction,
+        })
+    }
+
+    /// Flags over defaults.
+    fn settings(&self, precision: Precision) -> TrainSettings {
+        let defaults = TrainSettings::default();
+        let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
+        let fp16 = precision == Precision::Fp16;
+        TrainSettings {
+            num_train_epochs: self.num_train_epochs.unwrap_or(defaults.num_train_epochs),
+            // transformers' default of -1 means no limit.
+            max_steps: self.max_steps.and_then(|steps| u64::try_from(steps).ok()),
+            train_batch_size: self.per_device_train_batch_size.unwrap_or(defaults.train_batch_size),
+            gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(1),
+            learning_rate,
+            head_learning_rate: self.head_learning_rate.unwrap_or(learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            no_decay_norm_bias: self.no_decay_norm_bias.unwrap_or(false),
+            adam_beta1: self.adam_beta1.unwrap_or(defaults.adam_beta1),
+            adam_beta2: self.adam_beta2.unwrap_or(defaults.adam_beta2),
+            adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
+            max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
+            lr_scheduler_type: match self.lr_scheduler_type {
+                None | Some(SchedulerArg::Linear) => SchedulerType::Linear,
+                Some(SchedulerArg::Cosine) => SchedulerType::Cosine,
+                Some(SchedulerArg::Constant) => SchedulerType::Constant,
+                Some(SchedulerArg::ConstantWithWarmup) => SchedulerType::ConstantWithWarmup,
+            },
+            warmup: match self.warmup_steps {
+                Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
+                share => Warmup::Ratio(share.unwrap_or(0.0) as f32),
+            },
+            label_smoothing_factor: self.label_smoothing_factor.unwrap_or(0.0),
+            class_weights: (!self.class_weights.is_empty()).then(|| self.class_weights.clone()),
+            seed: self.seed.unwrap_or(defaults.seed),
+            early_stopping_patience: self.early_stopping_patience,
+            early_stopping_threshold: self.early_stopping_threshold.unwrap_or(0.0),
+            metric_for_best_model: self.metric(),
+            loss_scaling: match self.loss_scaling {
+                Some(LossScalingArg::Dynamic) => LossScaling::Dynamic,
+                Some(LossScalingArg::Auto) | None if fp16 => LossScaling::Dynamic,
+                _ => LossScaling::None,
+            },
+            frozen_dropout: self.frozen_dropout.unwrap_or(false),
+            micro_batch_tokens: self.micro_batch_tokens.unwrap_or(defaults.micro_batch_tokens),
+        }
+    }
+
+    fn metric(&self) -> SelectionMetric {
+        let regression = self.data.problem_type == Some(serin::data::ProblemType::Regression);
+        match self.metric_for_best_model {
+            None if regression => SelectionMetric::Pearson,
+            None | Some(MetricArg::Accuracy) => SelectionMetric::Accuracy,
+            Some(MetricArg::F1Macro) => SelectionMetric::F1Macro,
+            Some(MetricArg::RecallMacro) => SelectionMetric::RecallMacro,
+            Some(MetricArg::Mcc) => SelectionMetric::Mcc,
+            Some(MetricArg::Loss) => SelectionMetric::Loss,
+            Some(MetricArg::Pearson) => SelectionMetric::Pearson,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The commands, one file each.
+
+mod cache;
+mod train;
+
+use crate::args::{Cli, Command};
+
+/// How a command ended, if not with an error.
+pub enum Ended {
+    /// It did all of its work.
+    Well,
+    /// It was interrupted, and can be gone on with.
+    Interrupted,
+}
+
+/// Runs what was asked for.
+pub fn run(cli: Cli) -> anyhow::Result<Ended> {
+    match cli.command {
+        Command::Train(args) => train::run(&args, cli.quiet),
+        Command::Cache { action } => cache::run(&action),
+        Command::Evaluate(_) | Command::Predict(_) | Command::Compare(_) | Command::Inspect(_) => {
+            anyhow::bail!("this command is not there yet")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `serin train`.
+
+use super::Ended;
+use crate::args::TrainArgs;
+use crate::terminal::{DownloadBars, TrainConsole};
+use serin::SerinError;
+use serin::fine_tune::{FineTuned, StartingModel, fine_tune};
+use serin::train::Ending;
+use serin_checkpoint::hub::Hub;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Trains, and says how it went.
+pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
+    let downloads = DownloadBars::new(quiet);
+    let fetch = |name: &str| -> Result<PathBuf, SerinError> {
+        if Path::new(name).exists() {
+            return Ok(name.into());
+        }
+        Ok(Hub::from_env()?.dataset(name, None).fetch(&[], &downloads)?)
+    };
+    let command: Vec<String> = std::env::args().map(|argument| shell_word(&argument)).collect();
+    let options = args.options(fetch, command.join(" "))?;
+    let mut console = TrainConsole::new(quiet);
+    if matches!(options.model, StartingModel::Small) {
+        console.note(
+            "No --model given: training a small encoder from random weights, which is a try-out and not a pretrained \
+             model.",
+        );
+    }
+    if options.data.train.is_none() {
+        console.note("No data given: using the 3,000 labelled sentences that ship with Serin (CC BY 4.0).");
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    listen_for_signals(&stop);
+    let done = fine_tune(&options, &mut console, &stop)?;
+    console.clear();
+    report(&done, &console);
+    Ok(if done.ending == Ending::Interrupted { Ended::Interrupted } else { Ended::Well })
+}
+
+fn report(done: &FineTuned, console: &TrainConsole) {
+    let best = done.folder.best();
+    match (done.ending, done.best) {
+        (Ending::Interrupted, _) => {
+            console.note(&format!(
+                "Interrupted; the state is saved in {}. Go on with the same command and --resume.",
+                done.folder.state().display()
+            ));
+            return;
+        }
+        (_, Some((value, epoch))) => {
+            console.note(&format!("Best: {value:.4} in epoch {epoch}"));
+            console.note("Applying optimal model weights.");
+        }
+        (_, None) => console.note("No epoch gave a usable metric; nothing was kept."),
+    }
+    if let Some(test) = &done.test {
+        println!("{test}");
+    }
+    console.note(&format!("The best model is in {}; try: serin predict {} \"a text\"", best.display(), best.display()));
+}
+
+/// The first Ctrl-C or SIGTERM finishes the step; the second ends at once.
+fn listen_for_signals(stop: &Arc<AtomicBool>) {
+    let stop = Arc::clone(stop);
+    let handler = move || {
+        if stop.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\nFinishing the step and saving; once more ends at once.");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("note: Ctrl-C will not save the state: {error}");
+    }
+}
+
+/// Quoted where a shell would need it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
