@@ -32,6 +32,6 @@ pub use crate::dataset::{DataSpec, Dataset, Example, load_dataset, text_cell};
 pub use crate::error::{DataError, Location};
 pub use crate::labels::{LabelSet, ProblemType, Target};
 pub use crate::resolve::{DataFolder, Source, Split};
-pub use crate::rows::{Cell, Format, ReadOptions, Row, RowReader, scan_schema};
+pub use crate::rows::{Cell, Format, ReadOptions, Row, RowReader, count_rows, scan_schema};
 pub use crate::sample::{epoch_order, stratified_split};
 pub use crate::write::{OutputFormat, PredictedValue, Prediction, PredictionColumns, RowWriter, RunIdentity, Start};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use serin_data::{Cell, DataFolder, DataSpec, Format, ReadOptions, RowReader, Source, Split, load_dataset};
+use serin_data::{Cell, DataFolder, DataSpec, Format, ReadOptions, RowReader, Source, Split, count_rows, load_dataset};
 use support::*;
 
 #[test]
@@ -291,4 +291,13 @@ fn skipped_rows_are_counted() {
     let row = reader.next().unwrap().unwrap();
     assert_eq!((row.number(), text(&row, "text").as_str()), (7, TEXTS[6]));
     assert!(reader.skip_rows(2).is_err());
+}
+
+#[test]
+fn rows_are_counted_without_loading_them() {
+    let count = |name: &str| count_rows(&source(fixture(name)), &ReadOptions::default()).unwrap();
+    for (name, rows) in [("hub", 8), ("pandas.csv", 8), ("pandas.csv.gz", 8), ("ragged.jsonl", 3), ("typed.parquet", 3)]
+    {
+        assert_eq!(count(name), rows, "{name}");
+    }
 }

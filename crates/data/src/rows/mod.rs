@@ -279,3 +279,14 @@ pub fn scan_schema(source: &Source, options: &ReadOptions) -> Result<SchemaRef, 
     }
     Ok(reader.schema())
 }
+
+/// The number of rows of a source, for progress bars: from the footers of Parquet files, else by reading them.
+///
+/// # Errors
+/// Whatever is wrong with a file.
+pub fn count_rows(source: &Source, options: &ReadOptions) -> Result<u64, DataError> {
+    if source.format == Format::Parquet {
+        return source.files.iter().map(|path| parquet_file::count_rows(path)).sum();
+    }
+    RowReader::open(source, options)?.try_fold(0, |count, row| row.map(|_| count + 1))
+}

@@ -32,11 +32,8 @@ struct ParquetRows {
 
 /// Opens a Parquet file.
 pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
-    let file = File::open(&path).map_err(|source| DataError::Open { path: path.to_path_buf(), source })?;
-    let size = file.metadata().map_or(u64::MAX, |metadata| metadata.len());
     let at = Location::file(Arc::clone(&path));
-    let builder = guarded(&at, || ParquetRecordBatchReaderBuilder::try_new(file))?;
-    check_ranges(builder.metadata(), size).map_err(|message| DataError::Parquet { at: at.clone(), message })?;
+    let builder = open_footer(&at)?;
     let schema = Arc::clone(builder.schema());
     let batches = guarded(&at, || builder.with_batch_size(BATCH_ROWS).build())?;
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -48,6 +45,22 @@ pub(super) fn open(path: Arc<Path>) -> Result<OpenFile, DataError> {
     open.label_names = label_names;
     open.schema = schema;
     Ok(open)
+}
+
+/// The number of rows that a file's footer gives.
+pub(super) fn count_rows(path: &Path) -> Result<u64, DataError> {
+    let at = Location::file(path);
+    let rows = open_footer(&at)?.metadata().file_metadata().num_rows();
+    u64::try_from(rows).map_err(|_| DataError::Parquet { at, message: format!("its footer says {rows} rows") })
+}
+
+fn open_footer(at: &Location) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
+    let open_error = |source| DataError::Open { path: at.path.to_path_buf(), source };
+    let file = File::open(&at.path).map_err(open_error)?;
+    let size = file.metadata().map_err(open_error)?.len();
+    let builder = guarded(at, || ParquetRecordBatchReaderBuilder::try_new(file))?;
+    check_ranges(builder.metadata(), size).map_err(|message| DataError::Parquet { at: at.clone(), message })?;
+    Ok(builder)
 }
 
 /// Runs the decoder; what makes it fail, or panic, is an error of the file.
