@@ -23,7 +23,8 @@
 //! ```
 //!
 //! [`read`] and [`write`] work on slices of any storage type; [`Storage`] has the same on raw pointers.
-//! Element-wise functions ([`exp`], [`activation`], [`activation_derivative`], [`keep_pair`]) are free functions of `(simd, vector)`.
+//! Element-wise functions ([`exp`], [`activation`], [`activation_derivative`]) and dropout's masks ([`keep_pair`],
+//! [`drop_pair`]) are free functions of `(simd, ...)`.
 
 mod activation;
 mod dropout;

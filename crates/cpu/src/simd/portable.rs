@@ -29,6 +29,15 @@ fn power_of_two(n: f32) -> f32 {
     f32::from_bits(((n as i32).wrapping_add(127) as u32) << 23)
 }
 
+/// The rounded upper half, without a branch, so that the compiler can do lanes side by side.
+#[inline(always)]
+fn narrow_to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let kept = if value.is_nan() { bits | 0x40_0000 } else { rounded };
+    (kept >> 16) as u16
+}
+
 impl Simd for Portable {
     const LANES: usize = LANES;
     const LEVEL: IsaLevel = IsaLevel::Portable;
@@ -64,7 +73,7 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16, value: F32) {
         // SAFETY: the caller's promise.
-        unsafe { to.cast::<[bf16; LANES]>().write_unaligned(value.map(bf16::from_f32)) }
+        unsafe { to.cast::<[u16; LANES]>().write_unaligned(value.map(narrow_to_bf16)) }
     }
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut f16, value: F32) {
