@@ -278,6 +278,7 @@ fn a_silent_configuration_takes_the_number_of_labels_from_the_tensors() {
     });
     let folder = LoadedFolder::open(silent.path()).unwrap();
     assert_eq!(folder.config().labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
+    assert_eq!(folder.config().raw["id2label"]["2"], "LABEL_2");
     assert!(build(&folder, Freezing::All).is_ok());
 }
 

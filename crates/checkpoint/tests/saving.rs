@@ -11,7 +11,7 @@ use std::path::Path;
 use golden::{Case, Precision, Run, cases, models};
 use serin_checkpoint::model::{FolderContents, LoadedFolder, ModelParameters, save_model_folder, write_model_files};
 use serin_checkpoint::{CheckpointError, Dtype, WeightFiles};
-use serin_model::{Freezing, Initializer, ModelConfig, ParameterSource};
+use serin_model::{Freezing, Initializer, ModelConfig, ModelError, ParameterSource, ParameterSpec};
 use serin_ops::reference::Reference;
 use serin_tensor::DType;
 
@@ -157,6 +157,45 @@ fn a_failure_leaves_the_old_folder() {
     assert!(error.contains("NaN at [3, 5]"), "{error}");
     assert_eq!(stored(&target), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Every element of every parameter.
+struct Constant(f32);
+
+impl ParameterSource for Constant {
+    fn values(&mut self, spec: &ParameterSpec) -> Result<Vec<f32>, ModelError> {
+        Ok(vec![self.0; spec.len()])
+    }
+}
+
+#[test]
+fn numbers_that_the_stored_type_does_not_have_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model");
+    let loaded = LoadedFolder::open(&models().join("variants/plain")).unwrap();
+    for (value, dtype, expected) in [
+        (65_519.0, DType::F16, None),
+        (65_520.0, DType::F16, Some("65520 is too large for fp16")),
+        (1e5, DType::BF16, None),
+        (f32::MAX, DType::BF16, Some("is too large for bf16")),
+        (f32::MAX, DType::F32, None),
+        (f32::NAN, DType::F32, Some("holds NaN")),
+        (f32::INFINITY, DType::F16, Some("holds inf")),
+    ] {
+        let mut parameters = Constant(value);
+        let contents = FolderContents { config: loaded.config(), dtype, parameters: &mut parameters, extra_files: &[] };
+        match (save_model_folder(&target, contents, no_tokenizer), expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(text)) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains(text) && error.contains("'roberta.embeddings.word_embeddings.weight'"),
+                    "{error}"
+                );
+            }
+            (outcome, _) => panic!("{value} as {dtype}: {outcome:?}"),
+        }
+    }
 }
 
 #[test]

@@ -1,33 +1,19 @@
 //! A model folder, opened: configuration and weights that agree, and a plan for its head.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use serin_model::{Group, ModelConfig, ModelError, ParameterSpec, ProblemType};
+use serin_model::{Group, ModelConfig, ModelError, ProblemType};
 
-use super::check::{Check, is_float};
-use super::labels::{Rows, match_rows};
-use super::names::{Located, file_name, locate, plain_name};
+use super::check::Check;
+use super::head::{drop_misfits, stored_labels};
+use super::labels::{Rows, match_rows, refuse_unusable};
+use super::names::{Located, locate};
 use super::recorded::{RecordedText, read_json_file};
-use super::report::{LoadReport, list, on_unused};
 use crate::save::recover_dir;
 use crate::tensors::{TensorView, WeightFiles};
 use crate::{CheckpointError, Hint};
-
-/// The two layers of a classification head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeadLayer {
-    Dense,
-    Output,
-}
-
-impl HeadLayer {
-    pub(super) fn of(parameter: &str) -> Option<HeadLayer> {
-        let part = parameter.strip_prefix("head.")?;
-        Some(if part.starts_with("output.") { HeadLayer::Output } else { HeadLayer::Dense })
-    }
-}
 
 /// A model folder whose configuration and weights have been checked against each other.
 ///
@@ -38,14 +24,14 @@ pub struct LoadedFolder {
     config: ModelConfig,
     weights: WeightFiles,
     /// Our name to the tensor's, of everything that is used.
-    located: HashMap<String, String>,
-    unused: Vec<String>,
-    rows: Rows,
+    pub(super) located: HashMap<String, String>,
+    pub(super) unused: Vec<String>,
+    pub(super) rows: Rows,
     /// The labels of the file's rows; `None` where it has no last layer of this shape.
     stored_labels: Option<Vec<String>>,
     recorded: Option<RecordedText>,
     /// Sentences on tensors of the head that do not fit.
-    misfits: Vec<String>,
+    pub(super) misfits: Vec<String>,
 }
 
 impl LoadedFolder {
@@ -137,68 +123,9 @@ impl LoadedFolder {
         Ok(())
     }
 
-    /// What is read, new, carried over and unused, in sentences.
-    pub fn report(&self) -> LoadReport {
-        let specs = self.config.parameters();
-        let (taken, missing): (Vec<&ParameterSpec>, Vec<_>) =
-            specs.iter().partition(|spec| self.located.contains_key(&spec.name) && !self.starts_fresh(&spec.name));
-        let mut dtypes: Vec<(String, usize)> = Vec::new();
-        for view in taken.iter().filter_map(|spec| self.view(&spec.name)) {
-            let name = format!("{:?}", view.dtype);
-            match dtypes.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => dtypes.push((name, 1)),
-            }
-        }
-        dtypes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let file_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut report = LoadReport {
-            tensors: taken.len(),
-            parameters: taken.iter().map(|spec| self.elements_read(spec) as u64).sum(),
-            files: self.weights.paths().into_iter().filter_map(file_of).collect(),
-            dtypes: dtypes.into_iter().map(|(name, _)| name).collect(),
-            new_parameters: missing.iter().map(|spec| spec.name.clone()).collect(),
-            unused_tensors: self.unused.clone(),
-            unused: on_unused(&self.unused, |name| plain_name(name).into_owned()),
-            carried: self.rows.sentence.iter().cloned().collect(),
-            ..LoadReport::default()
-        };
-        report.taken = format!(
-            "Read {} tensors with {} parameters ({}) from {}.",
-            report.tensors,
-            report.parameters,
-            report.dtypes.join(", "),
-            report.files.join(", ")
-        );
-        let new: Vec<String> = missing.iter().map(|spec| file_name(self.config.family, &spec.name)).collect();
-        if !new.is_empty() {
-            let why = "this is normal before fine-tuning, and the model's answers mean nothing until then";
-            report.new.push(format!("New, drawn at random: {}: {why}.", list(&new)));
-        }
-        report.new.extend(self.misfits.iter().cloned());
-        report
-    }
-
     /// The tensor of a parameter of ours.
     pub(super) fn view(&self, parameter: &str) -> Option<TensorView<'_>> {
         self.weights.get(self.located.get(parameter)?)
-    }
-
-    /// For each label the file's row, or `None` for a fresh one.
-    pub(super) fn rows(&self) -> &[Option<usize>] {
-        &self.rows.from
-    }
-
-    /// Of the last layer only the rows that were carried over.
-    fn elements_read(&self, spec: &ParameterSpec) -> usize {
-        match HeadLayer::of(&spec.name) {
-            Some(HeadLayer::Output) => spec.len() / self.rows.from.len() * self.rows.from.iter().flatten().count(),
-            _ => spec.len(),
-        }
-    }
-
-    fn starts_fresh(&self, parameter: &str) -> bool {
-        HeadLayer::of(parameter) == Some(HeadLayer::Output) && self.rows.from.iter().all(Option::is_none)
     }
 }
 
@@ -218,76 +145,4 @@ fn read_config(path: &Path) -> Result<ModelConfig, CheckpointError> {
         }
         other => CheckpointError::format(path, other.to_string(), Hint::NONE),
     })
-}
-
-fn refuse_unusable(labels: &[String]) -> Result<(), CheckpointError> {
-    let fail = |value: &str, reason: &str| {
-        let (value, reason) = (value.to_owned(), reason.to_owned());
-        Err(CheckpointError::InvalidSetting { what: "label", value, reason, hint: Hint::NONE })
-    };
-    let mut seen = HashSet::new();
-    match labels.iter().find(|label| !seen.insert(label.as_str())) {
-        Some(twice) => fail(twice, "is there twice"),
-        None if labels.is_empty() => fail("", "a classifier needs at least one label, and none was given"),
-        None => Ok(()),
-    }
-}
-
-/// Takes tensors of the head out of `tensors` that cannot be this head's: of another width, or no floats.
-fn drop_misfits(
-    config: &ModelConfig,
-    weights: &WeightFiles,
-    tensors: &mut HashMap<String, String>,
-    unused: &mut Vec<String>,
-) -> Vec<String> {
-    let mut sentences = Vec::new();
-    for layer in ["head.dense", "head.output"] {
-        let names = ["weight", "bias"].map(|part| format!("{layer}.{part}"));
-        let [matrix, bias] = names.each_ref().map(|name| weights.get(tensors.get(name)?));
-        let outs = matrix.as_ref().and_then(|view| view.shape.first().copied()).unwrap_or(0);
-        let outs = if layer == "head.dense" { config.hidden } else { outs };
-        let fits = |view: &Option<TensorView<'_>>, shape: &[usize]| {
-            view.as_ref().is_none_or(|view| view.shape == shape && is_float(view.dtype))
-        };
-        if matrix.is_some() && fits(&matrix, &[outs, config.hidden]) && fits(&bias, &[outs]) && outs > 0 {
-            continue;
-        }
-        let found = matrix.or(bias).map(|view| (view.name.to_owned(), view.shape, view.dtype));
-        if let Some((name, shape, dtype)) = found {
-            sentences.push(format!(
-                "'{name}' ({dtype:?}, {shape:?}) does not fit a head of width {}: that layer starts afresh.",
-                config.hidden
-            ));
-        }
-        unused.extend(names.iter().filter_map(|name| tensors.remove(name)));
-    }
-    sentences
-}
-
-/// The names of the last layer's rows. A configuration that is silent on labels takes their number from the tensor.
-fn stored_labels(
-    config: &mut ModelConfig,
-    path: &Path,
-    weights: &WeightFiles,
-    tensors: &HashMap<String, String>,
-) -> Result<Option<Vec<String>>, CheckpointError> {
-    let Some(view) = tensors.get("head.output.weight").and_then(|name| weights.get(name)) else { return Ok(None) };
-    let rows = view.shape.first().copied().unwrap_or(0);
-    if config.labels.len() != rows {
-        let silent = ["id2label", "num_labels"].iter().all(|key| config.raw.get(*key).is_none_or(Value::is_null));
-        if !silent {
-            let reason = format!(
-                "names {} labels, but tensor '{}' in {} has shape {:?}",
-                config.labels.len(),
-                view.name,
-                view.path.display(),
-                view.shape
-            );
-            let hint = format!("give \"id2label\" {rows} names, one a row of that tensor");
-            let (path, field) = (path.to_owned(), "id2label".to_owned());
-            return Err(CheckpointError::Field { path, field, reason, hint: hint.into() });
-        }
-        config.labels = (0..rows).map(|id| format!("LABEL_{id}")).collect();
-    }
-    Ok(Some(config.labels.clone()))
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::names::is_generic_label;
+use crate::{CheckpointError, Hint};
 
 /// The plan for the last layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,19 @@ pub(super) fn match_rows(wanted: &[String], stored: &[String]) -> Rows {
         _ => carried_sentence(wanted, stored, &from, &synonyms),
     };
     Rows { labels: wanted.to_vec(), from, sentence: Some(sentence) }
+}
+
+pub(super) fn refuse_unusable(labels: &[String]) -> Result<(), CheckpointError> {
+    let fail = |value: &str, reason: &str| {
+        let (value, reason) = (value.to_owned(), reason.to_owned());
+        Err(CheckpointError::InvalidSetting { what: "label", value, reason, hint: Hint::NONE })
+    };
+    let mut seen = HashSet::new();
+    match labels.iter().find(|label| !seen.insert(label.as_str())) {
+        Some(twice) => fail(twice, "is there twice"),
+        None if labels.is_empty() => fail("", "a classifier needs at least one label, and none was given"),
+        None => Ok(()),
+    }
 }
 
 fn carried_sentence(wanted: &[String], stored: &[String], from: &[Option<usize>], synonyms: &[String]) -> String {

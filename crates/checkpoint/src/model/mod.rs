@@ -7,6 +7,7 @@
 
 mod check;
 mod folder;
+mod head;
 mod inspect;
 mod labels;
 mod names;

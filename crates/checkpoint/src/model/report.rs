@@ -1,8 +1,15 @@
 //! What was done with a checkpoint's tensors, in sentences for people and fields for machines.
 
+use std::cmp::Reverse;
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
+use serin_model::ParameterSpec;
+
+use super::LoadedFolder;
+use super::head::HeadLayer;
+use super::names::{file_name, plain_name};
 
 /// What was read, what is new, what was carried over and what was left, each with the reason.
 ///
@@ -36,6 +43,67 @@ impl fmt::Display for LoadReport {
         formatter.write_str(&self.taken)?;
         let rest = self.new.iter().chain(&self.carried).chain(&self.unused);
         rest.into_iter().try_for_each(|sentence| write!(formatter, "\n{sentence}"))
+    }
+}
+
+impl LoadedFolder {
+    /// What is read, new, carried over and unused, in sentences.
+    pub fn report(&self) -> LoadReport {
+        let specs = self.config().parameters();
+        let (taken, missing): (Vec<&ParameterSpec>, Vec<_>) =
+            specs.iter().partition(|spec| self.located.contains_key(&spec.name) && !self.starts_fresh(&spec.name));
+        let file_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let mut report = LoadReport {
+            tensors: taken.len(),
+            parameters: taken.iter().map(|spec| self.elements_read(spec) as u64).sum(),
+            files: self.weights().paths().into_iter().filter_map(file_of).collect(),
+            dtypes: self.dtypes(&taken),
+            new_parameters: missing.iter().map(|spec| spec.name.clone()).collect(),
+            unused_tensors: self.unused.clone(),
+            unused: on_unused(&self.unused),
+            carried: self.rows.sentence.iter().cloned().collect(),
+            ..LoadReport::default()
+        };
+        report.taken = format!(
+            "Read {} tensors with {} parameters ({}) from {}.",
+            report.tensors,
+            report.parameters,
+            report.dtypes.join(", "),
+            report.files.join(", ")
+        );
+        let new: Vec<String> = missing.iter().map(|spec| file_name(self.config().family, &spec.name)).collect();
+        if !new.is_empty() {
+            let why = "this is normal before fine-tuning, and the model's answers mean nothing until then";
+            report.new.push(format!("New, drawn at random: {}: {why}.", list(&new)));
+        }
+        report.new.extend(self.misfits.iter().cloned());
+        report
+    }
+
+    /// The element types of parameters in the files, the commonest first.
+    fn dtypes(&self, taken: &[&ParameterSpec]) -> Vec<String> {
+        let mut dtypes: Vec<(String, usize)> = Vec::new();
+        for view in taken.iter().filter_map(|spec| self.view(&spec.name)) {
+            let name = format!("{:?}", view.dtype);
+            match dtypes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => dtypes.push((name, 1)),
+            }
+        }
+        dtypes.sort_by_key(|(_, count)| Reverse(*count));
+        dtypes.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Of the last layer only the rows that were carried over.
+    fn elements_read(&self, spec: &ParameterSpec) -> usize {
+        match HeadLayer::of(&spec.name) {
+            Some(HeadLayer::Output) => spec.len() / self.rows.from.len() * self.rows.from.iter().flatten().count(),
+            _ => spec.len(),
+        }
+    }
+
+    fn starts_fresh(&self, parameter: &str) -> bool {
+        HeadLayer::of(parameter) == Some(HeadLayer::Output) && self.rows.from.iter().all(Option::is_none)
     }
 }
 
@@ -77,11 +145,11 @@ impl Leftover {
     }
 }
 
-/// Sentences on tensors that no parameter wanted; `plain` gives a name without wrappers' prefixes.
-pub(super) fn on_unused(names: &[String], plain: impl Fn(&str) -> String) -> Vec<String> {
+/// Sentences on tensors that no parameter wanted.
+fn on_unused(names: &[String]) -> Vec<String> {
     let mut kinds: [Vec<&str>; LEFTOVERS.len() + 1] = Default::default();
     for name in names {
-        let plain = plain(name);
+        let plain = plain_name(name);
         let kind = LEFTOVERS.iter().position(|leftover| leftover.holds(&plain)).unwrap_or(LEFTOVERS.len());
         kinds[kind].push(name);
     }
@@ -91,7 +159,7 @@ pub(super) fn on_unused(names: &[String], plain: impl Fn(&str) -> String) -> Vec
 }
 
 /// "3 tensors (a, b, …)".
-pub(super) fn list(names: &[impl AsRef<str>]) -> String {
+fn list(names: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 4;
     let mut shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     if names.len() > SHOWN {

@@ -79,15 +79,15 @@ fn write_weights(
         .collect();
     let written = write_safetensors(path, &tensors);
     match shared.failure.take() {
-        Some(error) => Err(CheckpointError::format(path, error.to_string(), Hint::NONE)),
+        Some((tensor, reason)) => Err(CheckpointError::tensor(path, &tensor, reason)),
         None => written,
     }
 }
 
-/// The source of all tensors, asked while the file is written, and what went wrong there.
+/// The source of all tensors, asked while the file is written, and the tensor that could not be had with the reason.
 struct Shared<'a> {
     source: RefCell<&'a mut dyn ParameterSource>,
-    failure: RefCell<Option<ModelError>>,
+    failure: RefCell<Option<(String, String)>>,
 }
 
 struct Parameter<'a, 'b> {
@@ -115,33 +115,50 @@ impl TensorToSave for Parameter<'_, '_> {
     }
 
     fn bytes(&self) -> Cow<'_, [u8]> {
-        let values = self.shared.source.borrow_mut().values(self.spec);
-        Cow::Owned(match values {
-            Ok(values) => encode(&values, self.dtype),
-            // No bytes fit no shape: the writer stops, and the caller finds the reason.
-            Err(error) => {
-                self.shared.failure.replace(Some(error));
-                Vec::new()
-            }
-        })
+        let values = self.shared.source.borrow_mut().values(self.spec).map_err(|error| error.to_string());
+        let bytes = values.and_then(|values| encode(&values, self.dtype));
+        // No bytes fit no shape: the writer stops, and the caller finds the reason.
+        Cow::Owned(bytes.unwrap_or_else(|reason| {
+            self.shared.failure.replace(Some((self.name.clone(), reason)));
+            Vec::new()
+        }))
     }
 }
 
-/// Little-endian bytes, rounded to nearest even.
-fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
+/// Little-endian bytes, rounded to nearest even; the reason where that gives no number.
+fn encode(values: &[f32], dtype: DType) -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; values.len() * dtype.size()];
-    match dtype {
-        DType::F32 => encode_each(values, &mut bytes, f32::to_le_bytes),
-        DType::BF16 => encode_each(values, &mut bytes, |value| bf16::from_f32(value).to_le_bytes()),
-        DType::F16 => encode_each(values, &mut bytes, |value| f16::from_f32(value).to_le_bytes()),
+    let unfit = match dtype {
+        DType::F32 => encode_each(values, &mut bytes, |value| (value.to_le_bytes(), value.is_finite())),
+        DType::BF16 => encode_each(values, &mut bytes, |value| {
+            let rounded = bf16::from_f32(value);
+            (rounded.to_le_bytes(), rounded.is_finite())
+        }),
+        DType::F16 => encode_each(values, &mut bytes, |value| {
+            let rounded = f16::from_f32(value);
+            (rounded.to_le_bytes(), rounded.is_finite())
+        }),
+    };
+    match unfit.and_then(|element| values.get(element)) {
+        Some(value) if value.is_finite() => Err(format!("{value} is too large for {dtype}: save in fp32 or bf16")),
+        Some(value) => Err(format!("holds {value}: the training diverged, and such a model can only answer NaN")),
+        None => Ok(bytes),
     }
-    bytes
 }
 
-fn encode_each<const WIDTH: usize>(values: &[f32], bytes: &mut [u8], encode: impl Fn(f32) -> [u8; WIDTH]) {
+/// Returns the first element that is not finite once encoded.
+fn encode_each<const WIDTH: usize>(
+    values: &[f32],
+    bytes: &mut [u8],
+    encode: impl Fn(f32) -> ([u8; WIDTH], bool),
+) -> Option<usize> {
+    let mut all_finite = true;
     for (element, &value) in bytes.as_chunks_mut::<WIDTH>().0.iter_mut().zip(values) {
-        *element = encode(value);
+        let (encoded, finite) = encode(value);
+        *element = encoded;
+        all_finite &= finite;
     }
+    if all_finite { None } else { values.iter().position(|&value| !encode(value).1) }
 }
 
 /// The parameters of a model in training: trained ones from the device, frozen ones from where they came from.

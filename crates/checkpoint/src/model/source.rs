@@ -2,7 +2,8 @@
 
 use serin_model::{Initializer, ModelError, ParameterSource, ParameterSpec};
 
-use super::folder::{HeadLayer, LoadedFolder};
+use super::LoadedFolder;
+use super::head::HeadLayer;
 use crate::CheckpointError;
 use crate::tensors::{TensorView, read_into};
 
@@ -45,8 +46,8 @@ impl CheckpointSource<'_> {
     /// The last layer's matrix or bias: rows of the file where the plan says so, fresh ones elsewhere.
     fn rows(&self, spec: &ParameterSpec, stored: &[f32], mut values: Vec<f32>) -> Vec<f32> {
         let width: usize = spec.shape.iter().skip(1).product();
-        let rows = values.chunks_exact_mut(width.max(1)).zip(self.folder.rows());
-        for (value, &from) in rows {
+        let rows = values.chunks_exact_mut(width.max(1)).zip(&self.folder.rows.from);
+        for (value, from) in rows {
             let from = from.and_then(|row| stored.get(row * width..(row + 1) * width));
             if let Some(row) = from {
                 value.copy_from_slice(row);
