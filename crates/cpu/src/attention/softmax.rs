@@ -61,17 +61,16 @@ pub(super) fn backward<S: Simd>(
     let pairs = p.chunks_exact_mut(2 * S::LANES).zip(d_s.chunks_exact_mut(2 * S::LANES));
     for (index, (p, d_s)) in pairs.enumerate() {
         let (p, d_s) = (p.split_at_mut(S::LANES), d_s.split_at_mut(S::LANES));
-        let probability = |p: &[f32]| exp(simd, simd.fma(read(simd, p), scale, shift));
-        let probabilities = [probability(p.0), probability(p.1)];
+        let exponents = [simd.fma(read(simd, p.0), scale, shift), simd.fma(read(simd, p.1), scale, shift)];
+        let probabilities = [exp(simd, exponents[0]), exp(simd, exponents[1])];
         let (mut dropped, mut d_p) = (probabilities, [read(simd, d_s.0), read(simd, d_s.1)]);
         if let Some((key, threshold, kept)) = key {
             let keep = keep_pair(simd, key, (index * 2 * S::LANES) as u32, threshold);
             dropped = drop_pair(simd, keep, kept, dropped);
             d_p = drop_pair(simd, keep, kept, d_p);
         }
-        let d_score = |half: usize| simd.mul(simd.mul(scale, probabilities[half]), simd.sub(d_p[half], d));
-        write(simd, d_s.0, d_score(0));
-        write(simd, d_s.1, d_score(1));
+        write(simd, d_s.0, simd.mul(simd.mul(scale, probabilities[0]), simd.sub(d_p[0], d)));
+        write(simd, d_s.1, simd.mul(simd.mul(scale, probabilities[1]), simd.sub(d_p[1], d)));
         write(simd, p.0, dropped[0]);
         write(simd, p.1, dropped[1]);
     }
