@@ -1,6 +1,6 @@
 //! The whole model on the reference backends against PyTorch, for every architecture, head and loss.
 
-#[path = "support/golden.rs"]
+#[path = "support/golden/mod.rs"]
 mod golden;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Model folders in every shape they come in: read to PyTorch's numbers, or refused with a reason.
 
-#[path = "support/golden.rs"]
+#[path = "support/golden/mod.rs"]
 mod golden;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! Model folders out: the same bits as came in, the same names, and nothing half-written.
 
-#[path = "support/golden.rs"]
+#[path = "support/golden/mod.rs"]
 mod golden;
 
 use std::collections::BTreeMap;
