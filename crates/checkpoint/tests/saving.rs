@@ -102,6 +102,25 @@ fn trained_parameters_are_saved_and_frozen_ones_copied() {
     }
 }
 
+/// The best weights of a run are read back into the model that went on training.
+#[test]
+fn saved_weights_come_back_into_a_model_that_moved_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("best");
+    let backend = Reference::<f32>::new();
+    let case = Case::open(&models().join("roberta_frozen"), Precision::SINGLE);
+    let mut run = Run::new(&case, &backend);
+    let (batch, targets) = case.batch("");
+    let (best, _) = run.pass(&batch, &targets);
+    let mut frozen = case.folder.source(0);
+    let mut parameters = ModelParameters { model: &mut run.model, backend: &backend, frozen: &mut frozen };
+    save(&target, case.config(), DType::F32, &mut parameters);
+    run.step(1, [1e-2, 1e-2], 1.0, false);
+    assert_ne!(run.pass(&batch, &targets).0, best);
+    run.model.import_trained(&backend, &mut LoadedFolder::open(&target).unwrap().source(0)).unwrap();
+    assert_eq!(run.pass(&batch, &targets).0, best);
+}
+
 #[test]
 fn fresh_weights_can_be_saved_without_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();

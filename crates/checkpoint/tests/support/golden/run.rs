@@ -66,7 +66,7 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Learning rates of encoder and head; BERT's pooler is the encoder's, as in `golden/model_goldens.py`.
-    pub(super) fn step(&mut self, step: u64, rates: [f64; 2], clip: f64, exempt_norms_and_biases: bool) {
+    pub(crate) fn step(&mut self, step: u64, rates: [f64; 2], clip: f64, exempt_norms_and_biases: bool) {
         let family = self.model.config().family;
         let mut trainable = self.model.trainable();
         let parts = trainable.iter_mut().zip(&mut self.moments);
