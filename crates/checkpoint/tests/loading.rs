@@ -148,6 +148,49 @@ fn another_familys_tensors_are_recognised() {
     assert_contains(&LoadedFolder::open(folder.path()).unwrap_err().to_string(), &["'bert.'", "model_type", "roberta"]);
 }
 
+#[test]
+fn no_configuration_makes_it_panic() {
+    let odd = [
+        json!(null),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(2),
+        json!(7.5),
+        json!(1e300),
+        json!(u64::MAX),
+        json!("x"),
+        json!(""),
+        json!([]),
+        json!([1]),
+        json!({}),
+        json!({"0": 1}),
+        json!({"x": "y"}),
+        json!(true),
+        json!(false),
+    ];
+    for case in ["variants/plain", "distilbert"] {
+        let folder = edited(&models().join(case), |_| {});
+        let path = folder.path().join("config.json");
+        let text = fs::read(&path).unwrap();
+        for cut in (0..text.len()).step_by(3) {
+            fs::write(&path, &text[..cut]).unwrap();
+            assert!(LoadedFolder::open(folder.path()).is_err());
+        }
+        let whole: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap();
+        for (key, value) in whole.keys().flat_map(|key| odd.iter().map(move |value| (key, value))) {
+            let mut config = whole.clone();
+            config.insert(key.clone(), value.clone());
+            fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+            // Some keys may hold anything; what opens must also build, or say why not.
+            if let Ok(folder) = LoadedFolder::open(folder.path()) {
+                assert!(build(&folder, Freezing::Nothing).is_ok(), "{key}: {value}");
+                assert!(folder.inspect().is_ok());
+            }
+        }
+    }
+}
+
 /// Such a path has no last name, so there is nothing beside it to recover.
 #[test]
 fn a_folder_may_be_named_by_dots() {

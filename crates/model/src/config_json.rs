@@ -76,7 +76,7 @@ impl ModelConfig {
             // DistilBERT's class has the number in its code and reads no key.
             layer_norm_epsilon: if distil { 1e-12 } else { epsilon(raw)? },
             pad_token: size_or_zero(raw, "pad_token_id", pad_default)? as u32,
-            initializer_range: number(raw, "initializer_range")?.unwrap_or(0.02) as f32,
+            initializer_range: initializer_range(raw)?,
             labels: labels(raw)?,
             problem_type: problem_type(raw)?,
             raw: raw.clone(),
@@ -183,6 +183,14 @@ fn probability(raw: &Map<String, Value>, key: &'static str) -> Result<Option<f32
         }
         value => Ok(value.map(|value| value as f32)),
     }
+}
+
+fn initializer_range(raw: &Map<String, Value>) -> Result<f32, ModelError> {
+    let value = number(raw, "initializer_range")?.unwrap_or(0.02);
+    if !(0.0..=100.0).contains(&value) {
+        return Err(ModelError::key("initializer_range", format!("must lie in [0, 100], found {value}")));
+    }
+    Ok(value as f32)
 }
 
 fn epsilon(raw: &Map<String, Value>) -> Result<f32, ModelError> {

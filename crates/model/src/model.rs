@@ -125,24 +125,6 @@ impl<B: Backend> Model<B> {
         }
     }
 
-    /// Calls `each` with every trained parameter and its values, from the input to the output.
-    pub fn export_trained(
-        &mut self,
-        backend: &B,
-        mut each: impl FnMut(&ParameterSpec, &[f32]),
-    ) -> Result<(), ModelError> {
-        for trainable in self.trainable() {
-            let mut offset = 0;
-            for spec in trainable.specs {
-                let mut values = vec![0.0; spec.len()];
-                backend.read(trainable.values, offset, &mut values)?;
-                offset += spec.len();
-                each(spec, &values);
-            }
-        }
-        Ok(())
-    }
-
     /// Replaces the values of every trained parameter by those of `source`.
     pub fn import_trained(&mut self, backend: &B, source: &mut dyn ParameterSource) -> Result<(), ModelError> {
         for trainable in self.trainable() {

@@ -51,6 +51,8 @@ fn what_contradicts_itself_or_is_no_such_model_is_refused_by_key() {
         (json!({"hidden_dropout_prob": 1.0}), "hidden_dropout_prob"),
         (json!({"hidden_dropout_prob": "0.1"}), "hidden_dropout_prob"),
         (json!({"layer_norm_eps": 0}), "layer_norm_eps"),
+        (json!({"initializer_range": -0.02}), "initializer_range"),
+        (json!({"initializer_range": 1e300}), "initializer_range"),
         (json!({"position_embedding_type": "relative_key"}), "position_embedding_type"),
         (json!({"is_decoder": true}), "is_decoder"),
         (json!({"problem_type": "ranking"}), "problem_type"),
