@@ -1,7 +1,7 @@
 //! bf16 blocks on AMX: four C tiles, two left and two right tiles, `tdpbf16ps`.
 
 use super::kernel::{BLOCK, BlockKernel};
-use super::tiles::Pairs;
+use super::tiles::{Layout, Pairs};
 use crate::isa::{Amx, IsaLevel};
 use half::bf16;
 use std::arch::asm;
@@ -57,61 +57,63 @@ impl BlockKernel for Amx {
         TileSession(PhantomData)
     }
 
-    unsafe fn block(
+    #[inline(always)]
+    unsafe fn block_beside(
         self,
         left: *const bf16,
         right: *const bf16,
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
+        mut beside: impl FnMut(),
     ) {
-        // SAFETY: tiles are configured as 16 rows of 64 bytes, so the loop reads 2 KiB a chunk of each panel, which the
-        // caller says are there, and the rest touches the 4 KiB of `c`.
+        // SAFETY: tiles are configured as 16 rows of 64 bytes, so a step reads 2 KiB, a chunk, of each panel, which the caller
+        // says are there, and the rest is the 4 KiB of `c`. The sums stay in tiles 0 to 3 from one `asm!` to the next:
+        // nothing but this file uses tiles, and the system saves and restores them.
         unsafe {
+            if accumulate {
+                asm!(
+                    "tileloadd tmm0, [{c} + {stride}*1]",
+                    "tileloadd tmm1, [{c} + {stride}*1 + 64]",
+                    "tileloadd tmm2, [{c} + {stride}*1 + 2048]",
+                    "tileloadd tmm3, [{c} + {stride}*1 + 2112]",
+                    c = in(reg) c.as_ptr(),
+                    stride = in(reg) 128usize,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            } else {
+                asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, options(nostack, nomem, preserves_flags));
+            }
+            for chunk in 0..chunks {
+                // The `t1` loads stream: with them, panels that together exceed the L1 cache do not evict each other.
+                asm!(
+                    "tileloaddt1 tmm4, [{left} + {stride}*1]",
+                    "tileloaddt1 tmm6, [{right} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloaddt1 tmm5, [{left} + {stride}*1 + 1024]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tileloaddt1 tmm7, [{right} + {stride}*1 + 1024]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    left = in(reg) left.add(chunk * Pairs::CHUNK),
+                    right = in(reg) right.add(chunk * Pairs::CHUNK),
+                    stride = in(reg) 64usize,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+                beside();
+            }
             asm!(
-                "test {accumulate:e}, {accumulate:e}",
-                "jz 20f",
-                "tileloadd tmm0, [{c} + {c_stride}*1]",
-                "tileloadd tmm1, [{c} + {c_stride}*1 + 64]",
-                "tileloadd tmm2, [{c} + {c_stride}*1 + 2048]",
-                "tileloadd tmm3, [{c} + {c_stride}*1 + 2112]",
-                "jmp 21f",
-                "20:",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "21:",
-                "test {chunks}, {chunks}",
-                "jz 23f",
-                "22:",
-                "tileloaddt1 tmm4, [{left} + {stride}*1]",
-                "tileloaddt1 tmm6, [{right} + {stride}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloaddt1 tmm5, [{left} + {stride}*1 + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloaddt1 tmm7, [{right} + {stride}*1 + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, 2048",
-                "add {right}, 2048",
-                "dec {chunks}",
-                "jnz 22b",
-                "23:",
-                "tilestored [{c} + {c_stride}*1], tmm0",
-                "tilestored [{c} + {c_stride}*1 + 64], tmm1",
-                "tilestored [{c} + {c_stride}*1 + 2048], tmm2",
-                "tilestored [{c} + {c_stride}*1 + 2112], tmm3",
-                accumulate = in(reg) u32::from(accumulate),
-                left = inout(reg) left => _,
-                right = inout(reg) right => _,
-                chunks = inout(reg) chunks => _,
+                "tilestored [{c} + {stride}*1], tmm0",
+                "tilestored [{c} + {stride}*1 + 64], tmm1",
+                "tilestored [{c} + {stride}*1 + 2048], tmm2",
+                "tilestored [{c} + {stride}*1 + 2112], tmm3",
                 c = in(reg) c.as_mut_ptr(),
-                stride = in(reg) 64usize,
-                c_stride = in(reg) 128usize,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+                stride = in(reg) 128usize,
+                options(nostack, preserves_flags),
             );
         }
     }

@@ -1,7 +1,7 @@
 //! bf16 blocks on `avx512bf16`: `vdpbf16ps` of a broadcast pair and 16 columns' pairs.
 
 use super::kernel::{BLOCK, BlockKernel};
-use super::tiles::{PANEL, Pairs, TILE};
+use super::tiles::{Layout, PANEL, Pairs, TILE};
 use crate::isa::{Avx512Bf16, IsaLevel};
 use half::bf16;
 use std::arch::x86_64::*;
@@ -20,18 +20,20 @@ impl BlockKernel for Avx512Bf16 {
 
     fn begin(self) {}
 
-    unsafe fn block(
+    unsafe fn block_beside(
         self,
         left: *const bf16,
         right: *const bf16,
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
+        mut beside: impl FnMut(),
     ) {
+        (0..chunks).for_each(|_| beside());
         for (group, c) in c.chunks_exact_mut(ROWS * PANEL).enumerate() {
             // SAFETY: `Avx512Bf16` proves the instructions; the panels hold `chunks` chunks of 32 rows of 32 elements, of
             // which this group reads rows `8 * group..`.
-            unsafe { rows(left.add(group * ROWS * 2 * TILE), right, chunks, c, accumulate) };
+            unsafe { rows(left.add(group * ROWS * Pairs::DEPTH), right, chunks, c, accumulate) };
         }
     }
 }

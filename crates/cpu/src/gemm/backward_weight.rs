@@ -7,7 +7,7 @@ use super::product::{Left, multiply};
 use super::scratch::{self, Parts, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;
-use crate::simd::Storage;
+use crate::simd::{self, Simd, Storage, read, write};
 
 /// Rows summed over before C is touched: bounds the memory of the packed operands.
 const DEPTH: usize = 2048;
@@ -44,23 +44,51 @@ impl<T: Storage> WeightGradient<'_, T> {
         });
     }
 
-    /// Sums of 32 rows first, then of these sums: shorter chains lose less.
     fn add_to_bias(&self, cpu: &Cpu, d_bias: &mut [f32]) {
-        let out_features = self.out_features;
-        let (whole, last) = d_bias[..out_features].split_at_mut(out_features / PANEL * PANEL);
-        let parts = Parts::of(whole, PANEL);
-        let add = |first: usize, d_bias: &mut [f32]| {
-            for rows in self.dy[..self.rows * out_features].chunks(PANEL * out_features) {
-                let mut sums = [0.0f32; PANEL];
-                for row in rows.chunks_exact(out_features) {
-                    let row = &row[first..][..d_bias.len()];
-                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.to_f32());
-                }
-                d_bias.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-            }
+        let d_bias = &mut d_bias[..self.out_features];
+        let whole = d_bias.len() / COLUMNS;
+        let (parts, last) = d_bias.split_at_mut(whole * COLUMNS);
+        let parts = Parts::of(parts, COLUMNS);
+        let add = |part: usize, d_bias: &mut [f32]| {
+            let dy = &self.dy[..self.rows * self.out_features];
+            simd::dispatch(cpu.isa, ColumnSums { dy, width: self.out_features, first: part * COLUMNS, d_bias });
         };
         // SAFETY: each task takes its own part.
-        cpu.threads.run(out_features / PANEL, &|index| add(index * PANEL, unsafe { parts.part(index) }));
-        add(out_features / PANEL * PANEL, last);
+        cpu.threads.run(whole, &|part| add(part, unsafe { parts.part(part) }));
+        add(whole, last);
+    }
+}
+
+/// Columns that are summed side by side.
+const COLUMNS: usize = 64;
+
+/// `d_bias += Σ_rows dy` for at most 64 columns from `first` on.
+struct ColumnSums<'a, T> {
+    dy: &'a [T],
+    width: usize,
+    first: usize,
+    d_bias: &'a mut [f32],
+}
+
+impl<T: Storage> simd::Kernel for ColumnSums<'_, T> {
+    type Output = ();
+
+    /// Sums of 32 rows first, then of these sums: shorter chains lose less.
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let columns = self.d_bias.len();
+        for rows in self.dy.chunks(PANEL * self.width) {
+            let mut sums = [simd.zero(); COLUMNS / 4];
+            for row in rows.chunks_exact(self.width) {
+                let row = &row[self.first..][..columns];
+                for (sum, values) in sums.iter_mut().zip(row.chunks(S::LANES)) {
+                    *sum = simd.add(*sum, read(simd, values));
+                }
+            }
+            for (sum, total) in sums.into_iter().zip(self.d_bias.chunks_mut(S::LANES)) {
+                let value = simd.add(read(simd, total), sum);
+                write(simd, total, value);
+            }
+        }
     }
 }

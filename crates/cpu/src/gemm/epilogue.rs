@@ -1,6 +1,5 @@
 //! What is done to a block of C while it is in the L1 cache: bias, activation, gradients, rounding, storing.
 
-use super::kernel::BLOCK;
 use super::product::{Epilogue, Place};
 use super::tiles::PANEL;
 use crate::isa::Isa;
@@ -24,6 +23,16 @@ impl<'a, T> Output<'a, T> {
     pub(super) fn of(values: &'a mut [T], rows: usize, columns: usize) -> Output<'a, T> {
         assert!(values.len() >= rows * columns);
         Output { start: values.as_mut_ptr(), rows, columns, borrowed: PhantomData }
+    }
+
+    /// Fetches what [`Output::row`] gives.
+    #[inline(always)]
+    fn prefetch_row(&self, place: Place, row: usize) {
+        let first = self.start.wrapping_add((place.row + row) * self.columns + place.column);
+        prefetch_to_write(first);
+        if size_of::<T>() * PANEL > 64 {
+            prefetch_to_write(first.wrapping_add(PANEL / 2));
+        }
     }
 
     /// The columns of `place` in its row number `row`.
@@ -69,98 +78,139 @@ pub(super) struct AddTo<'a> {
     pub(super) d_weight: Output<'a, f32>,
 }
 
-/// An epilogue at work on one block.
-struct Finish<'a, E> {
+/// An epilogue at work on one row of a block.
+struct FinishRow<'a, E> {
     epilogue: &'a E,
-    block: &'a [f32; BLOCK],
+    sums: &'a [f32; PANEL],
     place: Place,
+    row: usize,
 }
 
 impl<T: Storage> Epilogue for Forward<'_, T> {
-    fn finish(&self, block: &[f32; BLOCK], place: Place) {
-        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    #[inline(always)]
+    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
+        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    }
+
+    #[inline(always)]
+    fn prefetch_row(&self, place: Place, row: usize) {
+        self.y.prefetch_row(place, row);
+        if let Some(pre_activation) = &self.pre_activation {
+            pre_activation.prefetch_row(place, row);
+        }
     }
 }
 
 impl<T: Storage> Epilogue for BackwardInput<'_, T> {
-    fn finish(&self, block: &[f32; BLOCK], place: Place) {
-        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    #[inline(always)]
+    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
+        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    }
+
+    #[inline(always)]
+    fn prefetch_row(&self, place: Place, row: usize) {
+        self.dx.prefetch_row(place, row);
+        if let Through::Activation(_, saved) = self.through {
+            prefetch(saved[(place.row + row) * self.dx.columns + place.column..].as_ptr());
+        }
     }
 }
 
 impl Epilogue for AddTo<'_> {
-    fn finish(&self, block: &[f32; BLOCK], place: Place) {
-        simd::dispatch(self.isa, Finish { epilogue: self, block, place });
+    #[inline(always)]
+    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
+        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    }
+
+    #[inline(always)]
+    fn prefetch_row(&self, place: Place, row: usize) {
+        self.d_weight.prefetch_row(place, row);
     }
 }
 
-impl<T: Storage> simd::Kernel for Finish<'_, Forward<'_, T>> {
+impl<T: Storage> simd::Kernel for FinishRow<'_, Forward<'_, T>> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Finish { epilogue, block, place } = self;
-        let mut bias = [0.0; PANEL];
-        if let Some(values) = epilogue.bias {
-            bias[..place.columns].copy_from_slice(&values[place.column..][..place.columns]);
+        let FinishRow { epilogue, sums, place, row } = self;
+        // SAFETY: the product hands every place to one task.
+        let y = unsafe { epilogue.y.row(place, row) };
+        // SAFETY: as above.
+        let mut pre_activation = epilogue.pre_activation.as_ref().map(|matrix| unsafe { matrix.row(place, row) });
+        let bias = epilogue.bias.map(|bias| &bias[place.column..][..place.columns]);
+        for (vector, y) in y.chunks_mut(S::LANES).enumerate() {
+            let at = vector * S::LANES;
+            let mut value = read(simd, &sums[at..]);
+            if let Some(bias) = bias {
+                value = simd.add(value, read(simd, &bias[at..]));
+            }
+            if let Some(pre_activation) = &mut pre_activation {
+                write(simd, &mut pre_activation[at..], value);
+            }
+            write(simd, y, activation(simd, epilogue.activation, value));
         }
-        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
-            // SAFETY: the product hands every place to one task.
-            let y = unsafe { epilogue.y.row(place, row) };
-            // SAFETY: as above.
-            let mut pre_activation = epilogue.pre_activation.as_ref().map(|matrix| unsafe { matrix.row(place, row) });
-            for (vector, y) in y.chunks_mut(S::LANES).enumerate() {
-                let at = vector * S::LANES;
-                let value = simd.add(read(simd, &sums[at..]), read(simd, &bias[at..]));
-                if let Some(pre_activation) = &mut pre_activation {
-                    write(simd, &mut pre_activation[at..], value);
+    }
+}
+
+impl<T: Storage> simd::Kernel for FinishRow<'_, BackwardInput<'_, T>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let FinishRow { epilogue, sums, place, row } = self;
+        // SAFETY: the product hands every place to one task.
+        let dx = unsafe { epilogue.dx.row(place, row) };
+        let start = (place.row + row) * epilogue.dx.columns + place.column;
+        for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
+            let at = vector * S::LANES;
+            let sum = read(simd, &sums[at..]);
+            let value = match epilogue.through {
+                Through::Store => sum,
+                Through::Accumulate => simd.add(read(simd, dx), sum),
+                Through::Activation(function, saved) => {
+                    let saved = read(simd, &saved[start + at..][..dx.len()]);
+                    simd.mul(sum, activation_derivative(simd, function, saved))
                 }
-                write(simd, y, activation(simd, epilogue.activation, value));
-            }
+            };
+            write(simd, dx, value);
         }
     }
 }
 
-impl<T: Storage> simd::Kernel for Finish<'_, BackwardInput<'_, T>> {
+impl simd::Kernel for FinishRow<'_, AddTo<'_>> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Finish { epilogue, block, place } = self;
-        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
-            // SAFETY: the product hands every place to one task.
-            let dx = unsafe { epilogue.dx.row(place, row) };
-            let start = (place.row + row) * epilogue.dx.columns + place.column;
-            for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
-                let at = vector * S::LANES;
-                let sum = read(simd, &sums[at..]);
-                let value = match epilogue.through {
-                    Through::Store => sum,
-                    Through::Accumulate => simd.add(read(simd, dx), sum),
-                    Through::Activation(function, saved) => {
-                        let saved = read(simd, &saved[start + at..][..dx.len()]);
-                        simd.mul(sum, activation_derivative(simd, function, saved))
-                    }
-                };
-                write(simd, dx, value);
-            }
+        let FinishRow { epilogue, sums, place, row } = self;
+        // SAFETY: the product hands every place to one task.
+        let d_weight = unsafe { epilogue.d_weight.row(place, row) };
+        for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
+            let value = simd.add(read(simd, d_weight), read(simd, sums));
+            write(simd, d_weight, value);
         }
     }
 }
 
-impl simd::Kernel for Finish<'_, AddTo<'_>> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Finish { epilogue, block, place } = self;
-        for (row, sums) in block.chunks_exact(PANEL).take(place.rows).enumerate() {
-            // SAFETY: the product hands every place to one task.
-            let d_weight = unsafe { epilogue.d_weight.row(place, row) };
-            for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
-                let value = simd.add(read(simd, d_weight), read(simd, sums));
-                write(simd, d_weight, value);
-            }
-        }
+/// Fetches a cache line to read.
+#[inline(always)]
+fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{}]", in(reg) place, options(nostack, readonly, preserves_flags));
     }
+    let _ = place;
+}
+
+/// Fetches a cache line to write. Processors without the instruction take it for a no-operation.
+#[inline(always)]
+fn prefetch_to_write<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch writes nothing that the program could see, whatever the address.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) place, options(nostack, readonly, preserves_flags));
+    }
+    let _ = place;
 }

@@ -40,7 +40,16 @@ impl<T: Storage> BlockKernel for Vectors<T> {
 
     fn begin(self) {}
 
-    unsafe fn block(self, left: *const f32, right: *const T, chunks: usize, c: &mut [f32; BLOCK], accumulate: bool) {
+    unsafe fn block_beside(
+        self,
+        left: *const f32,
+        right: *const T,
+        chunks: usize,
+        c: &mut [f32; BLOCK],
+        accumulate: bool,
+        mut beside: impl FnMut(),
+    ) {
+        (0..chunks).for_each(|_| beside());
         simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate });
     }
 }

@@ -22,10 +22,26 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;
 
-    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth.
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Calls `beside` once a chunk: vector work that matrix units
+    /// leave time for.
     ///
     /// # Safety
     /// `left` and `right` are 64-byte aligned and hold `chunks` chunks; a session of this thread is alive.
+    unsafe fn block_beside(
+        self,
+        left: *const <Self::Left as Layout>::Element,
+        right: *const <Self::Right as Layout>::Element,
+        chunks: usize,
+        c: &mut [f32; BLOCK],
+        accumulate: bool,
+        beside: impl FnMut(),
+    );
+
+    /// [`BlockKernel::block_beside`] with nothing beside.
+    ///
+    /// # Safety
+    /// The same.
+    #[inline(always)]
     unsafe fn block(
         self,
         left: *const <Self::Left as Layout>::Element,
@@ -33,7 +49,10 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
-    );
+    ) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.block_beside(left, right, chunks, c, accumulate, || ()) }
+    }
 }
 
 #[cfg(test)]

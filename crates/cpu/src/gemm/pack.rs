@@ -13,11 +13,12 @@ pub(super) enum Side {
     Right,
 }
 
-/// A panel to be made: the 32 rows from `first_row` on, over the whole depth of `matrix`.
+/// Chunks to be made: the 32 rows from `first_row` on of `matrix`, from chunk `first_chunk` of its depth on.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
     pub(super) matrix: View<'a, T>,
     pub(super) first_row: usize,
+    pub(super) first_chunk: usize,
     pub(super) side: Side,
 }
 
@@ -31,20 +32,29 @@ impl<T> Source<'_, T> {
 
 /// A layout that knows how to fill a panel.
 pub(super) trait Pack: Layout {
-    /// Fills the chunks of a panel that cover the source's depth.
+    /// Fills whole chunks of a panel.
     fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [Self::Element]);
 }
 
-/// Packs all rows of `matrix`, a task a panel.
+/// Packs all rows of `matrix`; each task reads whole lines of storage.
 pub(super) fn pack_all<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, side: Side, panels: &mut [L::Element]) {
-    let panel_len = chunks::<L>(matrix.depth) * L::CHUNK;
+    let chunks = chunks::<L>(matrix.depth);
     let count = matrix.rows.div_ceil(PANEL);
-    let panels = Parts::of(&mut panels[..count * panel_len], panel_len);
-    cpu.threads.run(count, &|index| {
+    let panels = &mut panels[..count * chunks * L::CHUNK];
+    let pack = |panel: usize, first_chunk: usize, out: &mut [L::Element]| {
+        L::pack(cpu.isa, Source { matrix, first_row: panel * PANEL, first_chunk, side }, out);
+    };
+    if matrix.transposed {
+        let parts = Parts::of(panels, L::CHUNK);
+        cpu.threads.run(chunks, &|chunk| {
+            // SAFETY: each task takes its own parts.
+            (0..count).for_each(|panel| pack(panel, chunk, unsafe { parts.part(panel * chunks + chunk) }));
+        });
+    } else {
+        let parts = Parts::of(panels, chunks * L::CHUNK);
         // SAFETY: each task takes its own part.
-        let panel = unsafe { panels.part(index) };
-        L::pack(cpu.isa, Source { matrix, first_row: index * PANEL, side }, panel);
-    });
+        cpu.threads.run(count, &|panel| pack(panel, 0, unsafe { parts.part(panel) }));
+    }
 }
 
 impl Pack for Pairs {
@@ -78,10 +88,9 @@ impl<T: Storage, E: Storage> simd::Kernel for PackSingles<'_, T, E> {
     fn run<S: Simd>(self, simd: S) {
         let PackSingles { source, panel } = self;
         let matrix = source.matrix;
-        let tiles = panel.chunks_exact_mut(TILE * TILE).take(2 * chunks::<Singles<E>>(matrix.depth));
-        for (index, tile) in tiles.enumerate() {
+        for (index, tile) in panel.chunks_exact_mut(TILE * TILE).enumerate() {
             let row = source.first_row + index % (PANEL / TILE) * TILE;
-            let depth = index / (PANEL / TILE) * TILE;
+            let depth = (source.first_chunk + index / (PANEL / TILE)) * TILE;
             let (line, first) = if matrix.transposed { (depth, row) } else { (row, depth) };
             if source.crosses() {
                 let mut lines = [0.0; TILE * TILE];

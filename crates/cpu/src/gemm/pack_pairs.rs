@@ -1,14 +1,14 @@
 //! Panels of bf16 pairs, by AVX-512: copies of 64 bytes, interleaved lines, transposed tiles.
 
 use super::pack::Source;
-use super::tiles::{Layout, PANEL, Pairs, TILE, chunks};
+use super::tiles::{Layout, PANEL, Pairs, TILE};
 use crate::isa::Avx512Bf16;
 use crate::simd::Storage;
 use half::bf16;
 use serin_tensor::DType;
 use std::arch::x86_64::*;
 
-/// Fills the chunks of a panel that cover the source's depth.
+/// Fills whole chunks of a panel.
 pub(super) fn pack<T: Storage>(_simd: Avx512Bf16, source: Source<'_, T>, panel: &mut [bf16]) {
     // SAFETY: `Avx512Bf16` proves these instructions.
     unsafe { pack_panel(source, panel) }
@@ -17,10 +17,12 @@ pub(super) fn pack<T: Storage>(_simd: Avx512Bf16, source: Source<'_, T>, panel: 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn pack_panel<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
     let matrix = source.matrix;
-    let tiles = panel.chunks_exact_mut(Pairs::CHUNK / 2).take(2 * chunks::<Pairs>(matrix.depth));
-    for (index, tile) in tiles.enumerate() {
+    if !matrix.transposed && !source.crosses() {
+        return copy_rows(source, panel);
+    }
+    for (index, tile) in panel.chunks_exact_mut(Pairs::CHUNK / 2).enumerate() {
         let row = source.first_row + index % (PANEL / TILE) * TILE;
-        let depth = index / (PANEL / TILE) * Pairs::DEPTH;
+        let depth = (source.first_chunk + index / (PANEL / TILE)) * Pairs::DEPTH;
         let mut lines = [_mm512_setzero_si512(); TILE];
         for (number, line) in lines.iter_mut().enumerate() {
             *line = if matrix.transposed {
@@ -36,6 +38,21 @@ fn pack_panel<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
         for (out, line) in tile.chunks_exact_mut(Pairs::DEPTH).zip(lines) {
             // SAFETY: `out` has 32 elements: 64 bytes.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), line) };
+        }
+    }
+}
+
+/// Row after row, so that storage is read in its order.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn copy_rows<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
+    for row in 0..PANEL {
+        let first = source.first_chunk * Pairs::DEPTH;
+        let mut line = source.matrix.line(source.first_row + row, first, usize::MAX);
+        for out in panel[row * Pairs::DEPTH..].chunks_mut(Pairs::CHUNK) {
+            let (values, rest) = line.split_at(line.len().min(Pairs::DEPTH));
+            // SAFETY: a chunk has 32 rows of 32 elements, so `out` begins with 64 bytes of this row's.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), whole_line(values)) };
+            line = rest;
         }
     }
 }

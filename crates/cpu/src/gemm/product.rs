@@ -9,13 +9,15 @@ use crate::simd::Storage;
 
 /// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
 const LEFT_BYTES: usize = 768 << 10;
-/// Fewest right panels of a task when C has few rows.
-const COLUMN_PANELS: usize = 2;
+/// With fewer row panels a thread, threads share out columns instead of rows.
+const ROW_PANELS_A_THREAD: usize = 4;
 
 /// What becomes of a finished block of C.
 pub(super) trait Epilogue: Sync {
-    /// Takes the block at a place of C; its upper left `rows × columns` are real.
-    fn finish(&self, block: &[f32; BLOCK], place: Place);
+    /// Takes row number `row` of the block at a place of C; its first `place.columns` sums are real.
+    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize);
+    /// Fetches what [`Epilogue::finish_row`] will touch.
+    fn prefetch_row(&self, place: Place, row: usize);
 }
 
 /// Where a block lies in C, and how much of it.
@@ -47,10 +49,16 @@ struct Cut {
 impl Cut {
     fn of(rows: usize, columns: usize, left_panel_bytes: usize, threads: usize) -> Cut {
         let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
-        let row_panels_a_task = (LEFT_BYTES / left_panel_bytes.max(1)).clamp(1, row_panels.div_ceil(threads));
-        let row_tasks = row_panels.div_ceil(row_panels_a_task);
-        let wanted = (4 * threads).div_ceil(row_tasks);
-        let column_tasks = wanted.clamp(1, column_panels.div_ceil(COLUMN_PANELS));
+        let fits = (LEFT_BYTES / left_panel_bytes.max(1)).max(1);
+        let (row_panels_a_task, column_tasks) = if threads == 1 {
+            (fits, 1)
+        } else if row_panels < ROW_PANELS_A_THREAD * threads {
+            // Rows to pack are few, so that every task may pack them all.
+            (fits, 2 * threads)
+        } else {
+            (fits.min(row_panels.div_ceil(threads)), 1)
+        };
+        let column_tasks = column_tasks.min(column_panels);
         Cut { rows, columns, row_panels_a_task, column_panels_a_task: column_panels.div_ceil(column_tasks) }
     }
 
@@ -108,7 +116,8 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
             }
             Left::Rows(matrix) => scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
                 for (index, panel) in panels.chunks_exact_mut(panel_len.max(1)).enumerate() {
-                    let source = Source { matrix, first_row: (first + index) * PANEL, side: Side::Left };
+                    let source =
+                        Source { matrix, first_row: (first + index) * PANEL, first_chunk: 0, side: Side::Left };
                     K::Left::pack(cpu.isa, source, panel);
                 }
                 multiply_task(kernel, panels, right, depth, &cut, task, epilogue);
@@ -130,18 +139,73 @@ fn multiply_task<K: BlockKernel>(
     let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
     let (first_row_panel, end_row_panel) = cut.row_panels(task);
     let (first_column_panel, end_column_panel) = cut.column_panels(task);
-    scratch::with(Purpose::Sums, BLOCK, |sums: &mut [f32]| {
-        let block: &mut [f32; BLOCK] = sums.try_into().expect("the scratch has the size asked for");
+    let column_panels = first_column_panel..end_column_panel;
+    let blocks = column_panels.flat_map(|column| (first_row_panel..end_row_panel).map(move |row| (row, column)));
+    scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
+        let (blocks_of_sums, _) = sums.as_chunks_mut::<BLOCK>();
+        let [sums, other] = blocks_of_sums else { unreachable!("the scratch has the size asked for") };
+        let (mut sums, mut finished) = (sums, other);
+        let mut last = None;
         let _session = kernel.begin();
-        for column_panel in first_column_panel..end_column_panel {
+        for (row_panel, column_panel) in blocks {
+            let left = &left[(row_panel - first_row_panel) * left_len..][..left_len];
             let right = &right[column_panel * right_len..][..right_len];
-            for row_panel in first_row_panel..end_row_panel {
-                let left = &left[(row_panel - first_row_panel) * left_len..][..left_len];
-                // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a
-                // multiple, and the session is alive.
-                unsafe { kernel.block(left.as_ptr(), right.as_ptr(), depth, block, false) };
-                epilogue.finish(block, cut.place(row_panel, column_panel));
-            }
+            let place = cut.place(row_panel, column_panel);
+            let mut beside = Beside { epilogue, next: place, last, sums: finished, row: 0, due: 0, chunks: depth };
+            // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a multiple,
+            // and the session is alive.
+            unsafe { kernel.block_beside(left.as_ptr(), right.as_ptr(), depth, sums, false, || beside.advance()) };
+            beside.complete();
+            std::mem::swap(&mut sums, &mut finished);
+            last = Some(place);
+        }
+        if let Some(place) = last {
+            Beside { epilogue, next: place, last, sums: finished, row: 0, due: 0, chunks: depth }.complete();
         }
     });
+}
+
+/// Finishes the block before while the next is computed, a few rows a chunk.
+struct Beside<'a, E> {
+    epilogue: &'a E,
+    next: Place,
+    last: Option<Place>,
+    sums: &'a [f32; BLOCK],
+    row: usize,
+    /// 32 a chunk; `chunks` of them are a row.
+    due: usize,
+    chunks: usize,
+}
+
+impl<E: Epilogue> Beside<'_, E> {
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.due += PANEL;
+        while self.due >= self.chunks {
+            self.due -= self.chunks;
+            self.finish_row();
+        }
+    }
+
+    #[inline(always)]
+    fn finish_row(&mut self) {
+        let row = self.row;
+        self.row += 1;
+        if row < self.next.rows {
+            self.epilogue.prefetch_row(self.next, row);
+        }
+        if let Some(place) = self.last
+            && row < place.rows
+        {
+            let sums = self.sums[row * PANEL..].first_chunk().expect("32 rows of 32 sums");
+            self.epilogue.finish_row(sums, place, row);
+        }
+    }
+
+    /// What no chunk was there for.
+    fn complete(mut self) {
+        while self.row < PANEL {
+            self.finish_row();
+        }
+    }
 }
