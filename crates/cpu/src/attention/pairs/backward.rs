@@ -137,9 +137,9 @@ impl Backward<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn store_columns(&self, block: usize, index: usize, gradient: &[f32; BLOCK]) {
         let factor = _mm512_set1_ps(self.factor(Part::Query));
-        transposed_rows(gradient, [factor; 2], |row, values| {
+        transposed_rows(gradient, [factor; 2], |row, column, values| {
             if let Some(to) = self.place(Part::Query, block * PANEL + row, index) {
-                write(to, values);
+                to[column..][..values.len()].copy_from_slice(&values);
             }
         });
     }

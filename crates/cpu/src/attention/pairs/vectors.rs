@@ -151,21 +151,26 @@ pub(super) fn load(block: &[f32; BLOCK], row: usize, half: usize) -> __m512 {
     unsafe { _mm512_loadu_ps(values.as_ptr()) }
 }
 
-/// The transpose of a block, times a factor for each column of it: calls `store` with each of the 32 new rows in bf16.
+/// The transpose of a block, times a factor for each column of it: calls `store` with each new row's halves in bf16, as
+/// (row, first column, 16 values).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn transposed_rows(block: &[f32; BLOCK], factors: [__m512; 2], mut store: impl FnMut(usize, __m512i)) {
+pub(super) fn transposed_rows(
+    block: &[f32; BLOCK],
+    factors: [__m512; 2],
+    mut store: impl FnMut(usize, usize, [bf16; TILE]),
+) {
     for (half, factor) in factors.into_iter().enumerate() {
-        let mut tiles = [[_mm512_setzero_si512(); TILE]; 2];
-        for (index, tile) in tiles.iter_mut().enumerate() {
+        for column in [0, TILE] {
+            let mut tile = [_mm512_setzero_si512(); TILE];
             for (row, lanes) in tile.iter_mut().enumerate() {
-                *lanes = _mm512_castps_si512(_mm512_mul_ps(load(block, index * TILE + row, half), factor));
+                *lanes = _mm512_castps_si512(_mm512_mul_ps(load(block, column + row, half), factor));
             }
-            *tile = transpose(*tile);
-        }
-        for row in 0..TILE {
-            let [left, right] = tiles.map(|tile| _mm512_castsi512_ps(tile[row]));
-            store(half * TILE + row, side_by_side(left, right));
+            for (row, lanes) in transpose(tile).into_iter().enumerate() {
+                // SAFETY: both types are 32 plain bytes, any bits of which are bf16.
+                let values = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(_mm512_castsi512_ps(lanes))) };
+                store(half * TILE + row, column, values);
+            }
         }
     }
 }
