@@ -49,7 +49,7 @@ pub(super) fn multiply<S: Simd>(
             c[..rows * width].fill(0.0)
         };
     }
-    assert!(width % LINE == 0 && b.len() >= inner * width && c.len() >= rows * width);
+    assert!(width.is_multiple_of(LINE) && b.len() >= inner * width && c.len() >= rows * width);
     assert!(a.values.len() > (rows - 1) * a.row_stride + (inner - 1) * a.inner_stride);
     let product = Product { simd, a, b: b.as_ptr(), c: c.as_mut_ptr(), width, inner, accumulate };
     // Of 32 registers four sums a row leave enough for b; AVX2 has 16.
@@ -101,28 +101,28 @@ impl<S: Simd> Product<'_, S> {
             let a = self.a.values.as_ptr().add(row * self.a.row_stride);
             let c = |r: usize, v: usize| self.c.add((row + r) * self.width + column + v * S::LANES);
             if self.accumulate {
-                for r in 0..R {
-                    for v in 0..V {
-                        sums[r][v] = simd.load(c(r, v));
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = simd.load(c(r, v));
                     }
                 }
             }
             for step in 0..self.inner {
                 let b = self.b.add(step * self.width + column);
                 let mut values = [simd.zero(); V];
-                for v in 0..V {
-                    values[v] = simd.load(b.add(v * S::LANES));
+                for (v, values) in values.iter_mut().enumerate() {
+                    *values = simd.load(b.add(v * S::LANES));
                 }
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let factor = simd.splat(*a.add(r * self.a.row_stride + step * self.a.inner_stride));
-                    for v in 0..V {
-                        sums[r][v] = simd.fma(factor, values[v], sums[r][v]);
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum = simd.fma(factor, value, *sum);
                     }
                 }
             }
-            for r in 0..R {
-                for v in 0..V {
-                    simd.store(c(r, v), sums[r][v]);
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, &sum) in sums.iter().enumerate() {
+                    simd.store(c(r, v), sum);
                 }
             }
         }

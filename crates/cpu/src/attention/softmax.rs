@@ -4,7 +4,7 @@ use super::product::LINE;
 use crate::simd::{MAX_LANES, Simd, Storage, drop_pair, exp, keep_pair, read, write};
 use serin_ops::Dropout;
 
-const _: () = assert!(LINE % (2 * MAX_LANES) == 0, "a line is whole pairs of vectors");
+const _: () = assert!(LINE.is_multiple_of(2 * MAX_LANES), "a line is whole pairs of vectors");
 
 /// Replaces `scores` (whole lines, the first `len` valid) by `exp(scale (score - max))`, 0 from `len` on.
 ///
@@ -18,9 +18,7 @@ pub(super) fn exponentials<S: Simd>(simd: S, scores: &mut [f32], len: usize, sca
             *largest = simd.max(read(simd, values), *largest);
         }
     }
-    let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
-    write(simd, &mut lanes, simd.max(largest[0], largest[1]));
-    let largest = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let largest = simd.max_lane(simd.max(largest[0], largest[1]));
     let (factor, shift) = (simd.splat(scale), simd.splat(-largest * scale));
     let mut sums = [simd.zero(); 2];
     for pair in scores.chunks_exact_mut(2 * S::LANES) {

@@ -15,7 +15,7 @@ pub(super) enum Side {
 
 /// Chunks to be made: the 32 rows from `first_row` on of `matrix`, from chunk `first_chunk` of its depth on.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a, T> {
+pub(crate) struct Source<'a, T> {
     pub(super) matrix: View<'a, T>,
     pub(super) first_row: usize,
     pub(super) first_chunk: usize,
@@ -31,7 +31,7 @@ impl<T> Source<'_, T> {
 }
 
 /// A layout that knows how to fill a panel.
-pub(super) trait Pack: Layout {
+pub(crate) trait Pack: Layout {
     /// Fills whole chunks of a panel.
     fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [Self::Element]);
 }

@@ -111,11 +111,15 @@ impl Backward<'_> {
     }
 
     /// 32 columns of a row of this head's gradient; `None` beyond the sequence.
+    ///
+    /// # Safety
+    /// As [`Shared::part`].
     #[inline]
-    fn place(&self, part: Part, row: usize, index: usize) -> Option<&mut [bf16]> {
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn place(&self, part: Part, row: usize, index: usize) -> Option<&mut [bf16]> {
         let AttentionShape { heads, head_dim } = self.shape;
         let column = (part as usize * heads + self.head.head) * head_dim + index * PANEL;
-        // SAFETY: only this task writes this head's columns of this sequence's rows, and it holds one place at a time.
+        // SAFETY: the caller's promise; other tasks have other heads' columns or other sequences' rows.
         (row < self.head.len).then(|| unsafe { self.d_qkv.part(self.head.first + row, column..column + PANEL) })
     }
 
@@ -125,7 +129,8 @@ impl Backward<'_> {
     fn store_rows(&self, part: Part, block: usize, index: usize, gradient: &[f32; BLOCK]) {
         let factor = _mm512_set1_ps(self.factor(part));
         for row in 0..PANEL {
-            if let Some(to) = self.place(part, block * PANEL + row, index) {
+            // SAFETY: the only place held.
+            if let Some(to) = unsafe { self.place(part, block * PANEL + row, index) } {
                 let [left, right] = [0, 1].map(|half| _mm512_mul_ps(load(gradient, row, half), factor));
                 write(to, side_by_side(left, right));
             }
@@ -138,7 +143,8 @@ impl Backward<'_> {
     fn store_columns(&self, block: usize, index: usize, gradient: &[f32; BLOCK]) {
         let factor = _mm512_set1_ps(self.factor(Part::Query));
         transposed_rows(gradient, [factor; 2], |row, column, values| {
-            if let Some(to) = self.place(Part::Query, block * PANEL + row, index) {
+            // SAFETY: the only place held.
+            if let Some(to) = unsafe { self.place(Part::Query, block * PANEL + row, index) } {
                 to[column..][..values.len()].copy_from_slice(&values);
             }
         });

@@ -25,7 +25,7 @@ const CHUNK: usize = Pairs::CHUNK;
 
 /// Whether this machine and shape can be computed here.
 pub(super) fn fits(cpu: &Cpu, shape: AttentionShape) -> bool {
-    cpu.isa.avx512_bf16.is_some() && shape.head_dim % PANEL == 0 && shape.head_dim > 0
+    cpu.isa.avx512_bf16.is_some() && shape.head_dim.is_multiple_of(PANEL) && shape.head_dim > 0
 }
 
 /// [`serin_ops::Backend::attention`] where it [`fits`].
@@ -109,7 +109,7 @@ impl<K: PairKernel> Products<K> {
     #[inline(always)]
     fn block(&self, left: &[bf16], right: &[bf16], chunks: usize, c: &mut [f32; BLOCK], accumulate: bool) {
         assert!(left.len() >= chunks * CHUNK && right.len() >= chunks * CHUNK);
-        debug_assert!(left.as_ptr().addr() % 64 == 0 && right.as_ptr().addr() % 64 == 0);
+        debug_assert!(left.as_ptr().addr().is_multiple_of(64) && right.as_ptr().addr().is_multiple_of(64));
         // SAFETY: the panels hold `chunks` chunks; scratch memory and all that is cut off it in whole chunks is aligned to
         // 64 bytes; the session is this thread's, being neither `Send` nor outlived.
         unsafe { self.kernel.block(left.as_ptr(), right.as_ptr(), chunks, c, accumulate) }

@@ -168,7 +168,9 @@ pub(super) fn transposed_rows(
             }
             for (row, lanes) in transpose(tile).into_iter().enumerate() {
                 // SAFETY: both types are 32 plain bytes, any bits of which are bf16.
-                let values = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(_mm512_castsi512_ps(lanes))) };
+                let values = unsafe {
+                    std::mem::transmute::<__m256bh, [bf16; TILE]>(_mm512_cvtneps_pbh(_mm512_castsi512_ps(lanes)))
+                };
                 store(half * TILE + row, column, values);
             }
         }

@@ -141,7 +141,7 @@ fn the_formulas_of_the_gradients_agree_with_finite_differences() {
     let values = super::inputs::normal(1, (queries + 2 * keys + queries) * dim, 1.0);
     let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
     let (d_out, inputs) = values.split_at(queries * dim);
-    let mask = |query: usize, key: usize| if (query + 2 * key) % 3 == 0 { 0.0 } else { 1.5 };
+    let mask = |query: usize, key: usize| if (query + 2 * key).is_multiple_of(3) { 0.0 } else { 1.5 };
     let loss = |inputs: &[f64], backward: bool| {
         let (q, rest) = inputs.split_at(queries * dim);
         let (k, v) = rest.split_at(keys * dim);

@@ -115,10 +115,11 @@ fn on_every_level(head_dim: usize, lengths: &[usize], probability: f32, deviatio
 
 /// Runs the case, and fails unless the level's own kernels, and no others, computed it.
 fn ran_on(level: IsaLevel, case: &Case, what: &str) -> Output {
-    (crate::simd::ran::take(), products::take());
+    crate::simd::ran::take();
+    products::take();
     let output = case.run(&cpu(level, 1));
     let ran = (crate::simd::ran::take(), products::take());
-    let in_pairs = level >= IsaLevel::Avx512Bf16 && case.dtype == DType::BF16 && case.shape.head_dim % 32 == 0;
+    let in_pairs = level >= IsaLevel::Avx512Bf16 && case.dtype == DType::BF16 && case.shape.head_dim.is_multiple_of(32);
     // The tiles of AMX hold bf16 only: f32 goes through the widest vectors.
     let vectors = level.min(IsaLevel::Avx512Bf16);
     let expected = if in_pairs { (vec![], vec![level]) } else { (vec![vectors], vec![]) };

@@ -113,8 +113,8 @@ fn largest(scores: &[[f32; BLOCK]], keys: usize) -> [__m512; 2] {
     for (index, block) in scores.iter().enumerate() {
         let rows = PANEL.min(keys - index * PANEL);
         for row in 0..rows {
-            for half in 0..2 {
-                largest[row % 4][half] = _mm512_max_ps(load(block, row, half), largest[row % 4][half]);
+            for (half, largest) in largest[row % 4].iter_mut().enumerate() {
+                *largest = _mm512_max_ps(load(block, row, half), *largest);
             }
         }
     }
