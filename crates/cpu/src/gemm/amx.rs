@@ -2,7 +2,7 @@
 
 use super::kernel::{BLOCK, BlockKernel};
 use super::tiles::{Layout, Pairs};
-use crate::isa::{Amx, IsaLevel};
+use crate::isa::Amx;
 use half::bf16;
 use std::arch::asm;
 use std::marker::PhantomData;
@@ -43,8 +43,9 @@ impl BlockKernel for Amx {
     type Right = Pairs;
     type Session = TileSession;
 
-    fn level(self) -> IsaLevel {
-        IsaLevel::Amx
+    #[cfg(test)]
+    fn level(self) -> crate::isa::IsaLevel {
+        crate::isa::IsaLevel::Amx
     }
 
     fn begin(self) -> TileSession {

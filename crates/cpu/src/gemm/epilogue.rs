@@ -1,6 +1,6 @@
 //! What is done to a block of C while it is in the L1 cache: bias, activation, gradients, rounding, storing.
 
-use super::product::{Epilogue, Place};
+use super::product::{Epilogue, Place, prefetch};
 use super::tiles::PANEL;
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage, activation, activation_derivative, read, write};
@@ -29,9 +29,9 @@ impl<'a, T> Output<'a, T> {
     #[inline(always)]
     fn prefetch_row(&self, place: Place, row: usize) {
         let first = self.start.wrapping_add((place.row + row) * self.columns + place.column);
-        prefetch_to_write(first);
+        prefetch(first);
         if size_of::<T>() * PANEL > 64 {
-            prefetch_to_write(first.wrapping_add(PANEL / 2));
+            prefetch(first.wrapping_add(PANEL / 2));
         }
     }
 
@@ -93,12 +93,7 @@ impl<T: Storage> Epilogue for Forward<'_, T> {
     }
 
     #[inline(always)]
-    fn prefetch_row(&self, place: Place, row: usize) {
-        self.y.prefetch_row(place, row);
-        if let Some(pre_activation) = &self.pre_activation {
-            pre_activation.prefetch_row(place, row);
-        }
-    }
+    fn prefetch_row(&self, _place: Place, _row: usize) {}
 }
 
 impl<T: Storage> Epilogue for BackwardInput<'_, T> {
@@ -109,9 +104,12 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
 
     #[inline(always)]
     fn prefetch_row(&self, place: Place, row: usize) {
-        self.dx.prefetch_row(place, row);
-        if let Through::Activation(_, saved) = self.through {
-            prefetch(saved[(place.row + row) * self.dx.columns + place.column..].as_ptr());
+        match self.through {
+            Through::Store => {}
+            Through::Accumulate => self.dx.prefetch_row(place, row),
+            Through::Activation(_, saved) => {
+                prefetch(saved.as_ptr().wrapping_add((place.row + row) * self.dx.columns + place.column));
+            }
         }
     }
 }
@@ -191,26 +189,4 @@ impl simd::Kernel for FinishRow<'_, AddTo<'_>> {
             write(simd, d_weight, value);
         }
     }
-}
-
-/// Fetches a cache line to read.
-#[inline(always)]
-fn prefetch<T>(place: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
-    unsafe {
-        std::arch::asm!("prefetcht0 [{}]", in(reg) place, options(nostack, readonly, preserves_flags));
-    }
-    let _ = place;
-}
-
-/// Fetches a cache line to write. Processors without the instruction take it for a no-operation.
-#[inline(always)]
-fn prefetch_to_write<T>(place: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch writes nothing that the program could see, whatever the address.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) place, options(nostack, readonly, preserves_flags));
-    }
-    let _ = place;
 }

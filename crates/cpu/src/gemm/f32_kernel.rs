@@ -2,7 +2,7 @@
 
 use super::kernel::{BLOCK, BlockKernel};
 use super::tiles::{PANEL, Singles, TILE};
-use crate::isa::{Isa, IsaLevel};
+use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage};
 use std::marker::PhantomData;
 
@@ -34,8 +34,9 @@ impl<T: Storage> BlockKernel for Vectors<T> {
     type Right = Singles<T>;
     type Session = ();
 
-    fn level(self) -> IsaLevel {
-        self.isa.best().min(IsaLevel::Avx512)
+    #[cfg(test)]
+    fn level(self) -> crate::isa::IsaLevel {
+        self.isa.best().min(crate::isa::IsaLevel::Avx512)
     }
 
     fn begin(self) {}

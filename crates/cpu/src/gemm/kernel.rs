@@ -2,7 +2,6 @@
 
 use super::pack::Pack;
 use super::tiles::{Layout, PANEL};
-use crate::isa::IsaLevel;
 
 /// Elements of a block of C, row-major `[32][32]` in f32.
 pub(crate) const BLOCK: usize = PANEL * PANEL;
@@ -17,7 +16,8 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     type Session;
 
     /// The level whose instructions multiply.
-    fn level(self) -> IsaLevel;
+    #[cfg(test)]
+    fn level(self) -> crate::isa::IsaLevel;
 
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;

@@ -9,6 +9,10 @@ use crate::simd::Storage;
 
 /// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
 const LEFT_BYTES: usize = 768 << 10;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Cache lines of a chunk of a right panel.
+const LINES_A_CHUNK: usize = 32;
 /// With fewer row panels a thread, threads share out columns instead of rows.
 const ROW_PANELS_A_THREAD: usize = 4;
 
@@ -16,8 +20,19 @@ const ROW_PANELS_A_THREAD: usize = 4;
 pub(super) trait Epilogue: Sync {
     /// Takes row number `row` of the block at a place of C; its first `place.columns` sums are real.
     fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize);
-    /// Fetches what [`Epilogue::finish_row`] will touch.
+    /// Fetches what [`Epilogue::finish_row`] will read, into the L2 cache.
     fn prefetch_row(&self, place: Place, row: usize);
+}
+
+/// Fetches a cache line into the L2 cache.
+#[inline(always)]
+pub(super) fn prefetch<T>(line: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
+    unsafe {
+        std::arch::asm!("prefetcht1 [{}]", in(reg) line, options(nostack, readonly, preserves_flags));
+    }
+    let _ = line;
 }
 
 /// Where a block lies in C, and how much of it.
@@ -139,8 +154,9 @@ fn multiply_task<K: BlockKernel>(
     let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
     let (first_row_panel, end_row_panel) = cut.row_panels(task);
     let (first_column_panel, end_column_panel) = cut.column_panels(task);
+    let row_panels = end_row_panel - first_row_panel;
     let column_panels = first_column_panel..end_column_panel;
-    let blocks = column_panels.flat_map(|column| (first_row_panel..end_row_panel).map(move |row| (row, column)));
+    let blocks = column_panels.flat_map(|column| (0..row_panels).map(move |row| (row, column)));
     scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
         let (blocks_of_sums, _) = sums.as_chunks_mut::<BLOCK>();
         let [sums, other] = blocks_of_sums else { unreachable!("the scratch has the size asked for") };
@@ -148,38 +164,47 @@ fn multiply_task<K: BlockKernel>(
         let mut last = None;
         let _session = kernel.begin();
         for (row_panel, column_panel) in blocks {
-            let left = &left[(row_panel - first_row_panel) * left_len..][..left_len];
-            let right = &right[column_panel * right_len..][..right_len];
-            let place = cut.place(row_panel, column_panel);
-            let mut beside = Beside { epilogue, next: place, last, sums: finished, row: 0, due: 0, chunks: depth };
+            let left = &left[row_panel * left_len..][..left_len];
+            let (this, later) = right[column_panel * right_len..].split_at(right_len);
+            let ahead = if column_panel + 1 < end_column_panel { &later[..right_len] } else { &[] };
+            let ahead = &ahead[ahead.len() / row_panels * row_panel..];
+            let place = cut.place(first_row_panel + row_panel, column_panel);
+            let ahead = Ahead::of(ahead, row_panels);
+            let mut beside = Beside { epilogue, place, last, sums: finished, row: 0, due: 0, chunks: depth, ahead };
             // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a multiple,
             // and the session is alive.
-            unsafe { kernel.block_beside(left.as_ptr(), right.as_ptr(), depth, sums, false, || beside.advance()) };
+            unsafe { kernel.block_beside(left.as_ptr(), this.as_ptr(), depth, sums, false, || beside.advance()) };
             beside.complete();
             std::mem::swap(&mut sums, &mut finished);
             last = Some(place);
         }
         if let Some(place) = last {
-            Beside { epilogue, next: place, last, sums: finished, row: 0, due: 0, chunks: depth }.complete();
+            for (row, sums) in finished.as_chunks::<PANEL>().0.iter().take(place.rows).enumerate() {
+                epilogue.finish_row(sums, place, row);
+            }
         }
     });
 }
 
-/// Finishes the block before while the next is computed, a few rows a chunk.
+/// What goes on beside a block: the block before is finished, a few rows a chunk, and the next right panel fetched.
 struct Beside<'a, E> {
     epilogue: &'a E,
-    next: Place,
+    /// Of the block that is computed.
+    place: Place,
+    /// Of the block that is finished, and its sums.
     last: Option<Place>,
     sums: &'a [f32; BLOCK],
     row: usize,
     /// 32 a chunk; `chunks` of them are a row.
     due: usize,
     chunks: usize,
+    ahead: Ahead,
 }
 
 impl<E: Epilogue> Beside<'_, E> {
     #[inline(always)]
     fn advance(&mut self) {
+        self.ahead.advance();
         self.due += PANEL;
         while self.due >= self.chunks {
             self.due -= self.chunks;
@@ -189,23 +214,44 @@ impl<E: Epilogue> Beside<'_, E> {
 
     #[inline(always)]
     fn finish_row(&mut self) {
-        let row = self.row;
-        self.row += 1;
-        if row < self.next.rows {
-            self.epilogue.prefetch_row(self.next, row);
+        if self.row < self.place.rows {
+            self.epilogue.prefetch_row(self.place, self.row);
         }
         if let Some(place) = self.last
-            && row < place.rows
+            && self.row < place.rows
         {
-            let sums = self.sums[row * PANEL..].first_chunk().expect("32 rows of 32 sums");
-            self.epilogue.finish_row(sums, place, row);
+            let sums = self.sums[self.row * PANEL..].first_chunk().expect("32 rows of 32 sums");
+            self.epilogue.finish_row(sums, place, self.row);
         }
+        self.row += 1;
     }
 
     /// What no chunk was there for.
     fn complete(mut self) {
         while self.row < PANEL {
             self.finish_row();
+        }
+    }
+}
+
+/// Fetches a panel into the L2 cache, each of a task's row panels its share: most weights are too large to stay there.
+struct Ahead {
+    next: *const u8,
+    lines_a_chunk: usize,
+}
+
+impl Ahead {
+    /// The first `1 / row_panels` of `panel`, or a little more.
+    fn of<T>(panel: &[T], row_panels: usize) -> Ahead {
+        let lines_a_chunk = if panel.is_empty() { 0 } else { LINES_A_CHUNK.div_ceil(row_panels) };
+        Ahead { next: panel.as_ptr().cast(), lines_a_chunk }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        for _ in 0..self.lines_a_chunk {
+            prefetch(self.next);
+            self.next = self.next.wrapping_add(LINE);
         }
     }
 }
