@@ -1,7 +1,7 @@
 //! The forward pass of one head in pairs of bf16.
 //!
-//! Queries go in blocks of 32. While vectors turn one block of scores into probabilities, the unit multiplies: the scores
-//! of the next queries, and the values by the probabilities just made. Nothing waits for the unit in between.
+//! Queries go in blocks of 32. While vectors turn their scores into probabilities, the unit multiplies the scores of the
+//! next queries. (Multiplying the values beside them too, a few blocks of keys at a time, gained nothing.)
 
 mod softmax;
 
@@ -14,9 +14,6 @@ use half::bf16;
 use serin_ops::{AttentionShape, Dropout};
 use softmax::Softmax;
 use std::arch::x86_64::*;
-
-/// Blocks of keys whose probabilities are multiplied by their values at once.
-const GROUP: usize = 4;
 
 /// The forward pass of one head.
 pub(super) struct Forward<'a> {
@@ -121,13 +118,9 @@ impl Forward<'_> {
                 products.block(&panels.k[block * wide * CHUNK..], panels.q, wide, &mut next_scores[block], false);
             }
             softmax.exponentials(block, scores, &mut panels.p[block * CHUNK..][..CHUNK]);
-            if (block + 1) % GROUP == 0 || block + 1 == long {
-                let first = block / GROUP * GROUP;
-                let p = &panels.p[first * CHUNK..];
-                for (v, out) in panels.v.chunks_exact(long * CHUNK).zip(&mut *panels.out) {
-                    products.block(&v[first * CHUNK..], p, block + 1 - first, out, first > 0);
-                }
-            }
+        }
+        for (v, out) in panels.v.chunks_exact(long * CHUNK).zip(&mut *panels.out) {
+            products.block(v, panels.p, long, out, false);
         }
         let rows = PANEL.min(self.head.len - start);
         if let Some(saved) = self.log_sum_exp {
