@@ -185,3 +185,66 @@ pub(super) fn write(to: &mut [bf16], value: __m512i) {
     // SAFETY: 64 bytes are there.
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+    use serin_ops::{DropoutSite, keep};
+
+    fn missing() -> bool {
+        let missing = Isa::detect().avx512_bf16.is_none();
+        if missing {
+            eprintln!("skipped: this machine has no avx512-bf16");
+        }
+        missing
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn power_of_two_of(x: f32) -> f32 {
+        _mm512_cvtss_f32(power_of_two(_mm512_set1_ps(x), !0))
+    }
+
+    #[test]
+    fn powers_of_two_are_accurate() {
+        if missing() {
+            return;
+        }
+        // SAFETY: the machine has `avx512-bf16` and so all of AVX-512 named there.
+        let got = |x| unsafe { power_of_two_of(x) };
+        for step in -2_000_000..2_000_000 {
+            let x = step as f32 * 6.2e-5;
+            let exact = f64::from(x).exp2();
+            let error = (f64::from(got(x)) - exact).abs();
+            assert!(error <= 1.8e-7 * exact, "2^{x}: off by {error:e}");
+        }
+        assert_eq!([got(0.0), got(-1000.0), got(f32::NEG_INFINITY)], [1.0, 0.0, 0.0]);
+        assert!(got(f32::NAN).is_nan());
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn masks(dropout: &Dropout, keys: &[u32; PANEL], half: usize, pair: usize) -> (__mmask32, [__mmask16; 2]) {
+        let draws = Draws::new(dropout, keys);
+        (draws.keep_interleaved(half, pair), draws.keep(half, pair))
+    }
+
+    #[test]
+    fn masks_are_those_of_the_definition() {
+        if missing() {
+            return;
+        }
+        for probability in [1e-4, 0.1, 0.5, 1.0] {
+            let dropout = Dropout::new(probability, 5, 6, 7, DropoutSite::AttentionProbabilities).unwrap();
+            let keys = std::array::from_fn(|query| dropout.row_key(query as u64));
+            for (half, pair) in (0..2).flat_map(|half| (0..500).map(move |pair| (half, pair))) {
+                // SAFETY: as above.
+                let (interleaved, apart) = unsafe { masks(&dropout, &keys, half, pair) };
+                for (query, key) in (0..TILE).flat_map(|query| [(query, 0), (query, 1)]) {
+                    let kept = keep(&dropout, (half * TILE + query) as u64, (2 * pair + key) as u32);
+                    assert_eq!(interleaved >> (2 * query + key) & 1 == 1, kept);
+                    assert_eq!(apart[key] >> query & 1 == 1, kept);
+                }
+            }
+        }
+    }
+}

@@ -165,6 +165,11 @@ fn scores_of_hundreds_do_not_overflow() {
 }
 
 #[test]
+fn sequences_longer_than_any_block() {
+    on_every_level(32, &[600, 5], 0.1, 1.0);
+}
+
+#[test]
 fn an_empty_batch_does_nothing() {
     for lengths in [&[][..], &[0], &[0, 0]] {
         on_every_level(64, lengths, 0.1, 1.0);
