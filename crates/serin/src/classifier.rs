@@ -11,9 +11,9 @@ use serin_tensor::DType;
 use serin_text::{EncodeSettings, Encoded, Tokenizer};
 
 /// Tokens that are computed at once: enough for full speed, little enough for the caches.
-const BATCH_TOKENS: usize = 4096;
+pub const BATCH_TOKENS: usize = 4096;
 /// Sequences that are computed at once.
-const BATCH_SEQUENCES: usize = 256;
+pub const BATCH_SEQUENCES: usize = 256;
 
 /// How to open a classifier.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,6 @@
 //! The `serin` command: parses, runs, prints errors, sets the exit code.
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "nothing of a binary can be reached from outside")]
 
 mod args;
 mod commands;

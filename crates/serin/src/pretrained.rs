@@ -66,8 +66,11 @@ impl Pretrained {
     }
 }
 
-/// The folder of a model, or of the best model of a run.
-fn locate(name: &str, options: &PretrainedOptions, progress: &dyn Progress) -> Result<PathBuf, SerinError> {
+/// The folder of a model, or of the best model of a run; downloaded if `name` is a Hub id.
+///
+/// # Errors
+/// No such folder, or the Hub's.
+pub fn locate(name: &str, options: &PretrainedOptions, progress: &dyn Progress) -> Result<PathBuf, SerinError> {
     let best = Path::new(name).join(BEST_FOLDER);
     if !Path::new(name).join("config.json").exists() {
         serin_checkpoint::save::recover_dir(&best)?;
@@ -79,8 +82,11 @@ fn locate(name: &str, options: &PretrainedOptions, progress: &dyn Progress) -> R
     Ok(resolve(name, options.revision.as_deref(), &hub, progress)?)
 }
 
-/// Options over what the model records over defaults.
-fn text_settings(
+/// How texts become token ids: options over what the model records over defaults.
+///
+/// # Errors
+/// A value in `serin.json` that is not known.
+pub fn text_settings(
     name: &str,
     options: &PretrainedOptions,
     recorded: &RecordedText,

@@ -1,22 +1,17 @@
-//! Flags on how data files are read.
+//! Flags on how labelled data files are read.
 
+use super::ReadingArgs;
 use clap::Args;
-use serin::data::{ColumnOptions, DataSpec, Format, LabelUse, ProblemType, ReadOptions, Split};
+use serin::data::{ColumnOptions, DataSpec, LabelUse, ProblemType, ReadOptions, Split};
 use std::path::PathBuf;
 
-/// Columns and formats.
+/// Texts and their labels.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Format of the files: csv, tsv, jsonl, parquet, text, tab, tweeteval or folders; by default told by name and content.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<Format>,
-    /// Column with the text; by default text, sentence, review, content or tweet.
-    #[arg(long, value_name = "COLUMN", alias = "text-column-name")]
-    pub text_column: Option<String>,
-    /// Column with the second text of a pair.
-    #[arg(long, value_name = "COLUMN")]
-    pub text_pair_column: Option<String>,
+    /// Texts.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Column with the label; by default label, labels, sentiment, category, target, class or score.
     #[arg(long, value_name = "COLUMN", alias = "label-column-name")]
     pub label_column: Option<String>,
@@ -32,15 +27,6 @@ pub struct DataArgs {
     /// What labels are: single_label_classification, multi_label_classification or regression; by default told by them.
     #[arg(long, value_name = "TYPE", value_parser = problem_type)]
     pub problem_type: Option<ProblemType>,
-    /// CSV and TSV files have no header; columns are column_1, column_2, …
-    #[arg(long)]
-    pub no_header: bool,
-    /// In CSV and TSV files a quote is a character like any other.
-    #[arg(long)]
-    pub no_quoting: bool,
-    /// Read bytes that are not UTF-8 as U+FFFD instead of refusing the file.
-    #[arg(long)]
-    pub lossy: bool,
 }
 
 impl DataArgs {
@@ -49,7 +35,7 @@ impl DataArgs {
         DataSpec {
             paths,
             split,
-            format: self.format,
+            format: self.reading.format,
             read: self.read_options(),
             columns: self.column_options(),
             label_use,
@@ -61,22 +47,21 @@ impl DataArgs {
 
     /// How files are read.
     pub fn read_options(&self) -> ReadOptions {
-        ReadOptions { header: !self.no_header, quoting: !self.no_quoting, lossy: self.lossy, ..ReadOptions::default() }
+        self.reading.options()
     }
 
     /// Which columns are used.
     pub fn column_options(&self) -> ColumnOptions {
         ColumnOptions {
-            text: self.text_column.clone(),
-            pair: self.text_pair_column.clone(),
             label: self.label_column.clone(),
             labels: self.label_columns.clone(),
             label_delimiter: self.label_delimiter.clone(),
+            ..self.reading.columns()
         }
     }
 }
 
-fn label_pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn label_pair(text: &str) -> Result<(String, String), String> {
     let (old, new) = text.split_once('=').ok_or("expected OLD=NEW")?;
     Ok((old.to_owned(), new.to_owned()))
 }

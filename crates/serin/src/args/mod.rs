@@ -8,6 +8,7 @@ mod expand;
 mod inspect;
 mod model;
 mod predict;
+mod reading;
 mod train;
 
 pub use compare::CompareArgs;
@@ -18,6 +19,7 @@ pub use expand::expand;
 pub use inspect::InspectArgs;
 pub use model::ModelArgs;
 pub use predict::PredictArgs;
+pub use reading::ReadingArgs;
 pub use train::TrainArgs;
 
 use clap::{Parser, Subcommand};
@@ -47,9 +49,9 @@ pub enum Command {
     /// Predict labels of texts: arguments, lines of standard input, or a file's rows.
     Predict(Box<PredictArgs>),
     /// Compare two prediction files on the same labelled rows: is one better, or is it chance?
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
     /// Show what a model folder or Hub id holds, and how this machine would run it.
-    Inspect(InspectArgs),
+    Inspect(Box<InspectArgs>),
     /// List or clear the caches of frozen layers' outputs.
     Cache {
         /// What to do with them.

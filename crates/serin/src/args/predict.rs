@@ -1,7 +1,57 @@
 //! `serin predict`: what can be typed, and what it means.
 
+use super::{DeviceArgs, ModelArgs, ReadingArgs};
 use clap::Args;
+use serin::data::OutputFormat;
+use std::path::PathBuf;
 
-/// Not written yet.
+/// Predict labels of texts: arguments, a file's rows, or lines of standard input.
+///
+/// Rows come back in their order with all their columns, followed by predicted_label, predicted_score, a score_… column
+/// for every label, truncated (was the text longer than the model reads?) and tokens (before it was cut). Multi-label
+/// models give predicted_labels (a list; a|b in CSV) instead, regressions the number as predicted_score. An empty text
+/// is predicted like any other.
+///
+/// Memory does not grow with the input. A prediction does not depend on the rows beside it.
 #[derive(Args, Debug)]
-pub struct PredictArgs {}
+#[command(after_help = EXAMPLES)]
+pub struct PredictArgs {
+    /// A model folder, the output folder of `serin train`, or a Hub id.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Texts. Without texts and --file, lines of standard input are read (or rows: --format).
+    #[arg(value_name = "TEXT", conflicts_with = "file")]
+    pub texts: Vec<String>,
+    /// Files whose rows are predicted: csv, tsv, jsonl (each also .gz), parquet, text; a pattern, or several of one format.
+    #[arg(long, short, value_name = "FILE", num_args = 1..)]
+    pub file: Vec<PathBuf>,
+    /// Where rows and predictions go: .csv, .tsv, .jsonl (each also .gz) or .parquet. Without it, standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// csv, tsv, jsonl or parquet; by default told by the output's name, and jsonl on standard output.
+    #[arg(long, value_name = "FORMAT")]
+    pub output_format: Option<OutputFormat>,
+    /// Go on with an interrupted run into --output; begin where there is none.
+    #[arg(long, requires_all = ["output", "file"], conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Replace --output, and forget an interrupted run into it.
+    #[arg(long, requires = "output")]
+    pub overwrite: bool,
+    /// Write the model's raw outputs (logits) instead of probabilities.
+    #[arg(long)]
+    pub raw_scores: bool,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    #[command(flatten)]
+    pub text: ModelArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  serin predict serin-output \"What a film!\" \"I want my evening back.\"
+  serin predict my-model --file reviews.csv --output scored.csv
+  serin predict my-model --file 'data/part-*.parquet' --output scored.parquet --resume
+  serin predict my-model --file pairs.jsonl --text-column premise --text-pair-column hypothesis -o scored.jsonl.gz
+  tail -f messages.txt | serin predict my-model | jq -r .predicted_label
+  cut -f3 log.tsv | serin predict my-model --output-format tsv > scored.tsv";

@@ -1,6 +1,13 @@
 //! The commands, one file each.
 
 mod cache;
+mod compare;
+mod evaluate;
+mod inspect;
+mod interrupt;
+mod labels;
+mod predict;
+mod scoring;
 mod train;
 
 use crate::args::{Cli, Command};
@@ -18,8 +25,9 @@ pub fn run(cli: Cli) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Train(args) => train::run(&args, cli.quiet),
         Command::Cache { action } => cache::run(&action),
-        Command::Evaluate(_) | Command::Predict(_) | Command::Compare(_) | Command::Inspect(_) => {
-            anyhow::bail!("this command is not there yet")
-        }
+        Command::Evaluate(args) => evaluate::run(&args, cli.quiet),
+        Command::Predict(args) => predict::run(&args, cli.quiet),
+        Command::Compare(args) => compare::run(&args),
+        Command::Inspect(args) => inspect::run(&args, cli.quiet),
     }
 }

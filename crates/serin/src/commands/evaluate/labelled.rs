@@ -1,0 +1,165 @@
+//! The labelled rows to measure with: found, and checked to the last row before anything is computed.
+
+use super::super::labels::RowLabels;
+use crate::args::EvaluateArgs;
+use crate::terminal::DownloadBars;
+use serin::classifier::data_problem_type;
+use serin::data::{
+    Cell, Columns, DataError, DataFolder, Format, LabelColumns, LabelSet, LabelUse, ProblemType, ReadOptions, Row,
+    RowReader, Source, Split,
+};
+use serin::metrics::TweetEvalTask;
+use serin::{Classifier, SerinError};
+use serin_checkpoint::hub::Hub;
+use std::path::{Path, PathBuf};
+
+/// Labelled rows.
+pub struct LabelledSource {
+    /// The files.
+    pub source: Source,
+    /// How they are read.
+    pub options: ReadOptions,
+    /// Their columns.
+    pub columns: Columns,
+    /// How labels are read.
+    pub labels: RowLabels,
+    /// How many rows there are.
+    pub rows: u64,
+}
+
+impl LabelledSource {
+    /// Finds the data and checks every label in it.
+    pub fn open(args: &EvaluateArgs, classifier: &Classifier, quiet: bool) -> Result<LabelledSource, SerinError> {
+        let problem_type = data_problem_type(classifier.problem_type());
+        if args.data.problem_type.is_some_and(|asked| asked != problem_type) {
+            let name = classifier.problem_type().hugging_face_name();
+            return Err(SerinError::Usage(format!("--problem-type: the model's is {name}, and it decides")));
+        }
+        let source = find(args, quiet)?;
+        let options = args.data.read_options();
+        let reader = RowReader::open(&source, &options)?;
+        if reader.columns().is_empty() {
+            return Err(DataError::Empty { path: source.path, hint: "" }.into());
+        }
+        let column_options = args.data.column_options();
+        let columns = Columns::find(&reader, &column_options, LabelUse::Required)?;
+        let class_names = match &columns.label {
+            LabelColumns::One(column) => reader.label_names(column).map(<[String]>::to_vec),
+            LabelColumns::None | LabelColumns::Flags(_) => None,
+        };
+        let labels = RowLabels {
+            columns: columns.label.clone(),
+            delimiter: column_options.label_delimiter,
+            class_names: class_names.filter(|_| problem_type != ProblemType::Regression),
+            renamed: args.data.label_map.clone(),
+            known: LabelSet::new(classifier.labels().to_vec())?,
+            problem_type,
+            pairs_are_flags: true,
+        };
+        let mut data = LabelledSource { source, options, columns, labels, rows: 0 };
+        data.survey(reader)?;
+        Ok(data)
+    }
+
+    /// Reads the rows from the first one.
+    pub fn reader(&self) -> Result<RowReader, DataError> {
+        RowReader::open(&self.source, &self.options)
+    }
+
+    /// Counts the rows and reads every label.
+    fn survey(&mut self, reader: RowReader) -> Result<(), DataError> {
+        let mut lists = Lists::default();
+        for row in reader {
+            let row = row?;
+            self.labels.target(&row)?;
+            if let LabelColumns::One(column) = &self.columns.label {
+                lists.see(&row, column);
+            }
+            self.rows += 1;
+        }
+        if self.rows == 0 {
+            let has_header = matches!(self.source.format, Format::Csv | Format::Tsv) && self.options.header;
+            let hint = if has_header { ": only a header\nhint: if the line is data, pass --no-header" } else { "" };
+            return Err(DataError::Empty { path: self.source.path.clone(), hint });
+        }
+        self.labels.pairs_are_flags = lists.are_flags();
+        Ok(())
+    }
+}
+
+/// Whether lists of two under two labels are flags: all have two items, and one says a thing twice, which ids never do.
+#[derive(Default)]
+struct Lists {
+    other_length: bool,
+    repeats: bool,
+}
+
+impl Lists {
+    fn see(&mut self, row: &Row, column: &str) {
+        if let Some(Cell::List(items)) = row.get(column) {
+            self.other_length |= items.len() != 2;
+            self.repeats |= matches!(items.as_slice(), [one, other] if one == other);
+        }
+    }
+
+    fn are_flags(&self) -> bool {
+        self.repeats && !self.other_length
+    }
+}
+
+fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
+    let paths: Vec<PathBuf> = match args.paths.as_slice() {
+        [name] if is_dataset_id(name) => {
+            let id = name.to_string_lossy();
+            vec![Hub::from_env()?.dataset(&id, None).fetch(&[], &DownloadBars::new(quiet))?]
+        }
+        paths => paths.to_vec(),
+    };
+    let say = |text: &str| {
+        if !quiet {
+            eprintln!("note: {text}");
+        }
+    };
+    let split = match (args.split, paths.as_slice()) {
+        (Some(split), _) => split,
+        (None, [folder]) if folder.is_dir() && args.data.reading.format != Some(Format::ClassFolders) => {
+            let there = DataFolder::open(folder, args.data.reading.format)?.splits;
+            let best =
+                [Split::Test, Split::Validation, Split::Train].into_iter().find(|split| there.contains_key(split));
+            let best = best.unwrap_or(Split::Test);
+            if best != Split::Test {
+                say(&format!("{} has no test split; measuring on its {best} split", folder.display()));
+            }
+            best
+        }
+        (None, _) => Split::Test,
+    };
+    let source = Source::resolve(&paths, split, args.data.reading.format)?;
+    source.notes.iter().for_each(|text| say(text));
+    Ok(source)
+}
+
+/// `name` or `owner/name`, and nothing of that name in the file system.
+fn is_dataset_id(path: &Path) -> bool {
+    let Some(text) = path.to_str() else { return false };
+    let is_word = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    !path.exists() && Format::from_name(path).is_none() && parts.len() == 2 && parts.into_iter().all(is_word)
+}
+
+impl EvaluateArgs {
+    /// The TweetEval task: named, known by the data's name, or by its labels in TweetEval's own files.
+    pub fn task(&self, source: &Source, labels: &[String]) -> Option<TweetEvalTask> {
+        let by_name = || self.paths.iter().find_map(|path| TweetEvalTask::from_name(&path.to_string_lossy()));
+        let by_folder = || {
+            let parent = source.path.parent().filter(|_| source.format == Format::TweetEval)?;
+            TweetEvalTask::from_name(&parent.to_string_lossy())
+        };
+        let by_labels = || TweetEvalTask::from_labels(labels).filter(|_| source.format == Format::TweetEval);
+        self.tweeteval.or_else(by_name).or_else(by_folder).or_else(by_labels)
+    }
+}

@@ -1,0 +1,108 @@
+//! `serin predict`.
+
+mod input;
+mod output;
+mod table;
+
+use super::Ended;
+use super::interrupt;
+use super::scoring::{Chunk, Fed, Feed, Meter, Pace, Recorder, open_classifier};
+use crate::args::PredictArgs;
+use input::Input;
+use serin::{Classifier, SerinError};
+use std::io::{IsTerminal, stdout};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a signal may wait for its answer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Predicts, and writes what came of it.
+pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
+    let source = args.source()?;
+    let format = args.output_format()?;
+    let mut opened = open_classifier(&args.model, &args.text, &args.device, quiet)?;
+    if !args.texts.is_empty() && args.output.is_none() && args.output_format.is_none() && stdout().is_terminal() {
+        table::print(&mut opened.classifier, &args.texts, args.raw_scores)?;
+        return Ok(Ended::Well);
+    }
+    let mut input = Input::open(args, source)?;
+    let recorder = args.recorder(&opened, &input, format)?;
+    let done = recorder.rows();
+    input.reader.skip_rows(done)?;
+    let mut meter = Meter::new("predicting", None, quiet || args.output.is_none() && stdout().is_terminal());
+    if let Some(source) = &input.source {
+        meter.count_beside(source, &args.reading.options());
+    }
+    meter.start_at(done);
+    if done > 0 && !quiet {
+        meter.note(&format!("Going on after row {done} of an interrupted run."));
+    }
+    let pace = if input.source.is_some() { Pace::Full } else { Pace::Prompt };
+    let stop = match &args.output {
+        Some(_) => interrupt::listen("Finishing the rows at hand; once more ends at once."),
+        None => Arc::default(),
+    };
+    let feed = Feed::start(input.reader, input.columns, &opened.classifier, pace);
+    let run = Run { classifier: &mut opened.classifier, recorder, meter, pace };
+    let resumable = input.source.is_some();
+    run.all(&feed, &stop, args.output.as_deref().filter(|_| resumable), quiet || args.is_a_trifle())
+}
+
+/// A run in the middle.
+struct Run<'a> {
+    classifier: &'a mut Classifier,
+    recorder: Recorder,
+    meter: Meter,
+    pace: Pace,
+}
+
+impl Run<'_> {
+    /// Predicts all rows; `resumable` is the output of a run that can be gone on with.
+    fn all(mut self, feed: &Feed, stop: &AtomicBool, resumable: Option<&Path>, quiet: bool) -> anyhow::Result<Ended> {
+        loop {
+            if stop.load(Ordering::SeqCst) {
+                self.meter.clear();
+                eprintln!("{}", interrupted(self.recorder.rows(), resumable));
+                return Ok(Ended::Interrupted);
+            }
+            match feed.next(PATIENCE)? {
+                Fed::Nothing => {}
+                Fed::Chunk(chunk) => self.chunk(&chunk)?,
+                Fed::End => break,
+            }
+        }
+        self.recorder.finish()?;
+        self.meter.clear();
+        if !quiet {
+            eprintln!("{}", self.meter.summary(self.classifier.text_settings().max_length));
+        }
+        Ok(Ended::Well)
+    }
+
+    fn chunk(&mut self, chunk: &Chunk) -> Result<(), SerinError> {
+        let logits = self.classifier.logits(&chunk.encoded)?;
+        let rows = chunk.rows.iter().zip(&chunk.encoded).zip(logits.chunks_exact(self.classifier.labels().len()));
+        for ((row, encoded), logits) in rows {
+            let prediction = self.classifier.decide(logits, encoded);
+            self.recorder.write(row, encoded.full_length, logits, &prediction)?;
+        }
+        if self.pace == Pace::Prompt {
+            self.recorder.flush()?;
+        }
+        self.meter.add(chunk);
+        Ok(())
+    }
+}
+
+fn interrupted(rows: u64, resumable: Option<&Path>) -> String {
+    match resumable {
+        Some(output) => format!(
+            "Interrupted after {rows} rows, which are kept in {}.partial. Go on with the same command and --resume.",
+            output.display()
+        ),
+        None => format!("Interrupted after {rows} rows."),
+    }
+}

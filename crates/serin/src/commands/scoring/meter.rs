@@ -1,0 +1,94 @@
+//! How far a run over rows is, on standard error.
+
+use super::Chunk;
+use crate::terminal::bar;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serin::data::{ReadOptions, Source, count_rows};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const KNOWN: &str = "{msg} {wide_bar} {human_pos}/{human_len} [{elapsed}<{eta}, {per_sec}]";
+const UNKNOWN: &str = "{msg} {spinner} {human_pos} rows [{elapsed}, {per_sec}]";
+
+/// Counts rows, and shows a bar with rate and remaining time where somebody looks.
+pub struct Meter {
+    bar: ProgressBar,
+    started: Instant,
+    rows: u64,
+    truncated: u64,
+    empty: u64,
+}
+
+impl Meter {
+    /// A bar over `total` rows, if that is known.
+    pub fn new(what: &'static str, total: Option<u64>, quiet: bool) -> Meter {
+        let bar = bar(total.unwrap_or(0), if total.is_some() { KNOWN } else { UNKNOWN }, quiet);
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Meter { bar, started: Instant::now(), rows: 0, truncated: 0, empty: 0 }
+    }
+
+    /// Counts the rows of a source beside the work, and shows the remaining time from then on.
+    pub fn count_beside(&self, source: &Source, options: &ReadOptions) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let (bar, source, options) = (self.bar.clone(), source.clone(), options.clone());
+        thread::spawn(move || {
+            // What is wrong with the file is for its reader to say.
+            let Ok(rows) = count_rows(&source, &options) else { return };
+            if let Ok(style) = ProgressStyle::with_template(KNOWN) {
+                bar.set_style(style);
+            }
+            bar.set_length(rows);
+        });
+    }
+
+    /// Rows that an earlier run has done.
+    pub fn start_at(&mut self, rows: u64) {
+        self.bar.set_position(rows);
+        self.bar.reset_eta();
+        self.started = Instant::now();
+    }
+
+    /// Rows that are done.
+    pub fn add(&mut self, chunk: &Chunk) {
+        self.rows += chunk.rows.len() as u64;
+        self.truncated += chunk.encoded.iter().filter(|encoded| encoded.truncated()).count() as u64;
+        self.empty += chunk.empty as u64;
+        self.bar.inc(chunk.rows.len() as u64);
+    }
+
+    /// Rows whose text was cut.
+    pub fn truncated(&self) -> u64 {
+        self.truncated
+    }
+
+    /// A line above the bar.
+    pub fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Takes the bar off the screen.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// What was done, in a line or two.
+    pub fn summary(&self, max_length: usize) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = self.rows as f64 / seconds.max(1e-9);
+        let mut text = format!("{} rows in {seconds:.1} s, {rate:.0} rows/s.", HumanCount(self.rows));
+        if self.truncated > 0 {
+            let truncated = HumanCount(self.truncated);
+            text.push_str(&format!("\nnote: {truncated} texts were longer than {max_length} tokens and were cut"));
+        }
+        if self.empty > 0 {
+            text.push_str(&format!(
+                "\nnote: {} texts are empty; they are scored like any other",
+                HumanCount(self.empty)
+            ));
+        }
+        text
+    }
+}
