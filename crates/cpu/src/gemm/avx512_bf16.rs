@@ -55,7 +55,7 @@ unsafe fn rows(left: *const bf16, right: *const bf16, chunks: usize, c: &mut [f3
             let left = left.cast::<i32>().add(chunk * PANEL * TILE);
             let right = right.cast::<i32>().add(chunk * PANEL * TILE);
             for unit in 0..TILE {
-                let columns = [0, TILE].map(|tile| load_pairs(right.add((tile + unit) * TILE)));
+                let columns = [load_pairs(right.add(unit * TILE)), load_pairs(right.add((TILE + unit) * TILE))];
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let pair: __m512bh = std::mem::transmute(_mm512_set1_epi32(*left.add(row * TILE + unit)));
                     sums[0] = _mm512_dpbf16_ps(sums[0], pair, columns[0]);
