@@ -89,7 +89,7 @@ fn files_without_predictions_or_labels_are_refused() {
     place.write("a.csv", scored(&[("1", "p", "p")]));
     place.write("rows.csv", "text,label\n1,p\n");
     place.run(&["compare", "a.csv", "rows.csv"]).fails_with(&["rows.csv", "predicted_label", "`serin predict`"]);
-    place.write("unlabelled.csv", scored(&[("1", "p", "p")]).replace("label,pred", "gold,pred"));
+    place.write("unlabelled.csv", scored(&[("1", "p", "p")]).replace("text,label,", "text,gold,"));
     place.run(&["compare", "unlabelled.csv", "a.csv"]).fails_with(&["unlabelled.csv", "--label-column"]);
     place.run(&["compare", "unlabelled.csv", "unlabelled.csv", "--label-column", "gold"]).well();
     place.write("others.csv", scored(&[("1", "p", "p")]).replace("score_n", "score_x"));

@@ -183,7 +183,7 @@ fn multi_label_data_is_measured_by_label() {
     let predicted = predictions(&place, "model");
     let by_list = report(&place, &["in.jsonl"]);
     let exact = predicted.iter().filter(|row| row["labels"] == row["predicted_labels"]).count();
-    close(&by_list, "eval_subset_accuracy", exact as f64 / predicted.len() as f64);
+    close(&by_list, "eval_accuracy", exact as f64 / predicted.len() as f64);
     place.write("flags.jsonl", rows(&|id| json!([id & 1, (id >> 1) & 1, (id >> 2) & 1])));
     place.write("cells.jsonl", rows(&|id| json!(truth(id).join("|"))));
     for arguments in [&["flags.jsonl"][..], &["cells.jsonl", "--label-delimiter", "|"]] {

@@ -7,6 +7,7 @@ use serin::data::{DataSpec, LabelUse, load_dataset};
 use serin::{Classifier, ClassifierOptions, DeviceOptions, Precision};
 use serin_model::ProblemType;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::{MAX_LENGTH, Place, SENTIMENT, json_lines, labelled_rows, texts, write_model};
@@ -65,8 +66,12 @@ fn truncated_rows_are_flagged_counted_and_said() {
     assert_eq!(flags, expected);
     let count = flags.iter().filter(|&&flag| flag).count();
     assert!(count >= 2);
-    assert!(run.stderr.contains(&format!("{count} texts were longer than {MAX_LENGTH} tokens")), "{}", run.stderr);
-    assert!(run.stderr.contains("1 texts are empty"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(&format!("longer than {MAX_LENGTH} tokens, of which only a part was read: {count}\n")),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("empty texts, scored like any other: 1"), "{}", run.stderr);
 }
 
 #[test]
@@ -230,64 +235,87 @@ fn many_rows(count: usize) -> String {
     (0..count).map(|id| format!("{{\"id\":{id},\"text\":\"row {id} {}\"}}\n", "word ".repeat(id % 23))).collect()
 }
 
-/// Kills a run into `output` once it has begun to write, and goes on with it until it ends.
-fn killed_and_resumed(place: &Place, output: &str, signal: &str) -> (Option<i32>, usize) {
-    let partial = place.path(&format!("{output}.progress"));
+fn held(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Begins or continues a run into `output`, and sends it a signal when it has written more than `bytes`.
+fn stopped_half_way(place: &Place, output: &str, signal: &str, bytes: u64) -> Option<i32> {
     let arguments = predict(&["--file", "in.jsonl", "--output", output, "--resume"]);
-    let mut child = place.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let held = |name: &str| std::fs::metadata(place.path(name)).map_or(0, |metadata| metadata.len());
-    let parts = [format!("{output}.partial"), format!("{output}.partial-00000")];
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while parts.iter().all(|part| held(part) == 0) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
+    let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+    let written = || {
+        let parts = (0..9).map(|part| held(&place.path(&format!("{output}.partial-0000{part}"))));
+        held(&place.path(&format!("{output}.partial"))) + parts.sum::<u64>()
+    };
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while written() <= bytes {
+        assert!(Instant::now() < deadline && !place.path(output).exists(), "it was to be stopped half-way");
+        std::thread::sleep(Duration::from_millis(1));
     }
-    std::thread::sleep(Duration::from_millis(50));
-    let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let ended = child.wait().unwrap();
-    assert!(!place.path(output).exists(), "it was to be killed half-way");
-    let progress = std::fs::read_to_string(partial).unwrap_or_default();
-    let rows = serde_json::from_str::<Value>(&progress).map_or(0, |progress| progress["rows"].as_u64().unwrap());
-    place.run(&arguments).well();
-    (ended.code(), rows as usize)
+    assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let code = child.wait().unwrap().code();
+    assert!(!place.path(output).exists(), "it was to be stopped half-way");
+    code
+}
+
+fn durable_rows(place: &Place, output: &str) -> u64 {
+    let progress: Value = serde_json::from_str(&place.read(&format!("{output}.progress"))).unwrap();
+    progress["rows"].as_u64().unwrap()
 }
 
 #[test]
 fn a_run_resumed_after_kill_9_equals_an_uninterrupted_one() {
     let place = Place::new();
-    place.write("in.jsonl", many_rows(40_000));
+    place.write("in.jsonl", many_rows(20_000));
     for output in ["out.jsonl", "out.csv"] {
         let whole = format!("whole.{output}");
         place.run(&predict(&["--file", "in.jsonl", "--output", &whole])).well();
-        killed_and_resumed(&place, output, "-KILL");
+        // Ctrl-C leaves a state; kill -9 leaves rows after it that the state does not know of.
+        assert_eq!(stopped_half_way(&place, output, "-INT", 0), Some(130));
+        let (rows, bytes) = (durable_rows(&place, output), held(&place.path(&format!("{output}.partial"))));
+        assert!(rows > 0 && rows < 20_000, "{rows}");
+        assert_eq!(stopped_half_way(&place, output, "-KILL", bytes), None);
+        assert!(held(&place.path(&format!("{output}.partial"))) > bytes);
+        let run = place.run(&predict(&["--file", "in.jsonl", "--output", output, "--resume"]));
+        assert!(run.stderr.contains(&format!("after row {rows} of")), "{}", run.stderr);
         assert!(std::fs::read(place.path(&whole)).unwrap() == std::fs::read(place.path(output)).unwrap(), "{output}");
     }
     assert!(!place.names().iter().any(|name| name.contains("partial") || name.contains("progress")));
 }
 
 #[test]
-fn ctrl_c_keeps_what_is_done_and_says_how_to_go_on() {
+fn parquet_output_goes_on_after_kill_9() {
     let place = Place::new();
-    place.write("in.jsonl", many_rows(40_000));
-    place.run(&predict(&["--file", "in.jsonl", "--output", "whole.csv"])).well();
-    let (code, rows) = killed_and_resumed(&place, "out.csv", "-INT");
-    assert_eq!(code, Some(130));
-    assert!(rows > 0, "the rows at hand were finished and kept");
-    assert!(std::fs::read(place.path("whole.csv")).unwrap() == std::fs::read(place.path("out.csv")).unwrap());
+    place.write("in.jsonl", many_rows(20_000));
+    place.run(&predict(&["--file", "in.jsonl", "--output", "whole.jsonl"])).well();
+    // A part is written when it is complete: only Ctrl-C leaves one early.
+    let arguments = predict(&["--file", "in.jsonl", "--output", "out.parquet", "--resume"]);
+    for signal in ["-INT", "-KILL"] {
+        let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+        while !place.names().iter().any(|name| name.starts_with("out.parquet.partial-")) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap();
+        assert!(!place.path("out.parquet").exists(), "it was to be stopped half-way");
+    }
+    assert!(durable_rows(&place, "out.parquet") > 0);
+    place.run(&arguments).well();
+    place.run(&predict(&["--file", "out.parquet", "--output", "again.jsonl"])).well();
+    let (whole, again) = (place.rows("whole.jsonl"), place.rows("again.jsonl"));
+    assert_eq!(whole.len(), again.len());
+    for (expected, found) in whole.iter().zip(&again) {
+        assert_eq!((&found["id"], &found["score_positive"]), (&expected["id"], &expected["score_positive"]));
+    }
 }
 
 #[test]
 fn a_run_does_not_go_on_with_other_settings() {
     let place = Place::new();
-    place.write("in.jsonl", many_rows(40_000));
+    place.write("in.jsonl", many_rows(20_000));
     let arguments = predict(&["--file", "in.jsonl", "--output", "out.csv"]);
-    let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
-    while !place.path("out.csv.partial").exists() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    std::thread::sleep(Duration::from_millis(100));
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(stopped_half_way(&place, "out.csv", "-INT", 0), Some(130));
     place.run(&arguments).fails_with(&["out.csv.progress already exists", "--resume"]);
     let other = [arguments.as_slice(), &["--resume", "--max-length", "16"]].concat();
     place.run(&other).fails_with(&["cannot resume out.csv", "text settings"]);
@@ -298,11 +326,16 @@ fn a_run_does_not_go_on_with_other_settings() {
 #[test]
 fn a_model_without_a_trained_head_is_refused() {
     let place = Place::new();
-    let config = std::fs::read_to_string(place.path("model/config.json")).unwrap();
-    let three = config.replace("\"2\": \"positive\"", "\"2\": \"positive\", \"3\": \"mixed\"");
-    assert_ne!(config, three);
-    std::fs::write(place.path("model/config.json"), three).unwrap();
-    place.run(&predict(&["text"])).fails_with(&["model", "head"]);
+    let path = place.path("model/model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The head's tensors under another name of the same length are no head.
+    for at in 0..bytes.len() - 11 {
+        if &bytes[at..at + 11] == b"classifier." {
+            bytes[at] = b'k';
+        }
+    }
+    std::fs::write(&path, bytes).unwrap();
+    place.run(&predict(&["text"])).fails_with(&["model", "no trained classification head", "serin train"]);
 }
 
 #[test]
@@ -334,7 +367,7 @@ fn a_missing_text_column_lists_the_columns() {
 fn a_broken_quote_is_named_with_its_line_and_nothing_gets_the_output_s_name() {
     let place = Place::new();
     place.write("in.csv", "text\nfine\n\"never closed\nand on\n");
-    place.run(&predict(&["--file", "in.csv", "-o", "out.csv"])).fails_with(&["in.csv, line 3", "quote"]);
+    place.run(&predict(&["--file", "in.csv", "-o", "out.csv"])).fails_with(&["in.csv, line 3", "quote", "--overwrite"]);
     assert!(!place.path("out.csv").exists());
 }
 

@@ -39,18 +39,13 @@ pub struct Cli {
     pub quiet: bool,
 }
 
-/// The commands.
+/// The commands; what each is for is said at its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Fine-tune a model on labelled texts.
     Train(Box<TrainArgs>),
-    /// Measure a model on labelled texts.
     Evaluate(Box<EvaluateArgs>),
-    /// Predict labels of texts: arguments, lines of standard input, or a file's rows.
     Predict(Box<PredictArgs>),
-    /// Compare two prediction files on the same labelled rows: is one better, or is it chance?
     Compare(Box<CompareArgs>),
-    /// Show what a model folder or Hub id holds, and how this machine would run it.
     Inspect(Box<InspectArgs>),
     /// List or clear the caches of frozen layers' outputs.
     Cache {

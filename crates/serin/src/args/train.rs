@@ -311,7 +311,9 @@ impl TrainArgs {
     ) -> Result<DataOptions, serin::SerinError> {
         let folder = self.dataset_name.as_deref().map(dataset).transpose()?;
         let known = match &folder {
-            Some(path) if path.is_dir() => DataFolder::open(path, self.data.reading.format)?.splits.into_keys().collect(),
+            Some(path) if path.is_dir() => {
+                DataFolder::open(path, self.data.reading.format)?.splits.into_keys().collect()
+            }
             Some(_) => vec![Split::Train],
             None => Vec::new(),
         };

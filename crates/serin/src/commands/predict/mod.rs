@@ -47,8 +47,24 @@ pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
     };
     let feed = Feed::start(input.reader, input.columns, &opened.classifier, pace);
     let run = Run { classifier: &mut opened.classifier, recorder, meter, pace };
-    let resumable = input.source.is_some();
-    run.all(&feed, &stop, args.output.as_deref().filter(|_| resumable), quiet || args.is_a_trifle())
+    let output = args.output.as_deref().map(|path| Output { path, resumable: input.source.is_some() });
+    let ended = run.all(&feed, &stop, output, quiet || args.is_a_trifle());
+    match (ended, output) {
+        (Err(error), Some(Output { path, resumable: true })) => Err(anyhow::anyhow!(
+            "{error}\nnote: what was predicted is kept in {}.partial: go on with --resume, or begin again with \
+             --overwrite if the input has to be mended",
+            path.display()
+        )),
+        (ended, _) => ended,
+    }
+}
+
+/// The file that is written.
+#[derive(Clone, Copy)]
+struct Output<'a> {
+    path: &'a Path,
+    /// Whether the input can be read again from where a run stopped.
+    resumable: bool,
 }
 
 /// A run in the middle.
@@ -60,12 +76,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Predicts all rows; `resumable` is the output of a run that can be gone on with.
-    fn all(mut self, feed: &Feed, stop: &AtomicBool, resumable: Option<&Path>, quiet: bool) -> anyhow::Result<Ended> {
+    /// Predicts all rows.
+    fn all(mut self, feed: &Feed, stop: &AtomicBool, output: Option<Output>, quiet: bool) -> anyhow::Result<Ended> {
         loop {
             if stop.load(Ordering::SeqCst) {
                 self.meter.clear();
-                eprintln!("{}", interrupted(self.recorder.rows(), resumable));
+                eprintln!("{}", interrupted(self.recorder.rows(), output));
                 return Ok(Ended::Interrupted);
             }
             match feed.next(PATIENCE)? {
@@ -97,12 +113,8 @@ impl Run<'_> {
     }
 }
 
-fn interrupted(rows: u64, resumable: Option<&Path>) -> String {
-    match resumable {
-        Some(output) => format!(
-            "Interrupted after {rows} rows, which are kept in {}.partial. Go on with the same command and --resume.",
-            output.display()
-        ),
-        None => format!("Interrupted after {rows} rows."),
-    }
+fn interrupted(rows: u64, output: Option<Output>) -> String {
+    let Some(Output { path, resumable }) = output else { return format!("Interrupted after {rows} rows.") };
+    let advice = if resumable { "Go on with the same command and --resume" } else { "Begin again with --overwrite" };
+    format!("Interrupted after {rows} rows, which are kept in {}.partial. {advice}.", path.display())
 }

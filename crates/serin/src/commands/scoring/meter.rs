@@ -81,13 +81,12 @@ impl Meter {
         let mut text = format!("{} rows in {seconds:.1} s, {rate:.0} rows/s.", HumanCount(self.rows));
         if self.truncated > 0 {
             let truncated = HumanCount(self.truncated);
-            text.push_str(&format!("\nnote: {truncated} texts were longer than {max_length} tokens and were cut"));
+            text.push_str(&format!(
+                "\nnote: texts longer than {max_length} tokens, of which only a part was read: {truncated}"
+            ));
         }
         if self.empty > 0 {
-            text.push_str(&format!(
-                "\nnote: {} texts are empty; they are scored like any other",
-                HumanCount(self.empty)
-            ));
+            text.push_str(&format!("\nnote: empty texts, scored like any other: {}", HumanCount(self.empty)));
         }
         text
     }
