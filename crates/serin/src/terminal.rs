@@ -7,12 +7,15 @@ use serin_checkpoint::hub::Progress;
 use std::cell::RefCell;
 use std::time::Duration;
 
+/// From full to empty.
+pub const BAR_CHARACTERS: &str = "█▉▊▋▌▍▎▏ ";
+
 /// A bar of `total` things on standard error; hidden where nobody looks.
 pub fn bar(total: u64, template: &str, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
     let bar = ProgressBar::with_draw_target(Some(total), target);
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        bar.set_style(style.progress_chars(BAR_CHARACTERS));
     }
     bar
 }

@@ -192,6 +192,27 @@ fn multi_label_data_is_measured_by_label() {
 }
 
 #[test]
+fn pairs_of_0_and_1_under_two_labels_are_flags_where_they_cannot_be_ids() {
+    let place = Place::new();
+    write_model(&place.path("model"), &["a", "b"], ProblemType::MultiLabelClassification, 11);
+    let rows = |labels: &[&str]| -> String {
+        texts()
+            .iter()
+            .zip(labels.iter().cycle())
+            .map(|(text, labels)| format!("{{\"text\":{},\"labels\":{labels}}}\n", json!(text)))
+            .collect()
+    };
+    place.write("names.jsonl", rows(&["[\"b\"]", "[\"a\",\"b\"]", "[]"]));
+    place.write("flags.jsonl", rows(&["[0,1]", "[1,1]", "[0,0]"]));
+    place.write("ids.jsonl", rows(&["[1]", "[0,1]", "[]"]));
+    let names = report(&place, &["names.jsonl"]);
+    for file in ["flags.jsonl", "ids.jsonl"] {
+        let other = report(&place, &[file]);
+        assert_eq!(other["classification_report"], names["classification_report"], "{file}");
+    }
+}
+
+#[test]
 fn regressions_are_measured_by_distance() {
     let place = Place::new();
     write_model(&place.path("model"), &["LABEL_0"], ProblemType::Regression, 5);

@@ -1,6 +1,6 @@
 //! `serin train`.
 
-use super::Ended;
+use super::{Ended, interrupt};
 use crate::args::TrainArgs;
 use crate::terminal::{DownloadBars, TrainConsole};
 use serin::SerinError;
@@ -8,8 +8,6 @@ use serin::fine_tune::{FineTuned, StartingModel, fine_tune};
 use serin::train::Ending;
 use serin_checkpoint::hub::Hub;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Trains, and says how it went.
 pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
@@ -32,8 +30,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
     if options.data.train.is_none() {
         console.note("No data given: using the 3,000 labelled sentences that ship with Serin (CC BY 4.0).");
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    listen_for_signals(&stop);
+    let stop = interrupt::listen("Finishing the step and saving; once more ends at once.");
     let done = fine_tune(&options, &mut console, &stop)?;
     console.clear();
     report(&done, &console);
@@ -60,20 +57,6 @@ fn report(done: &FineTuned, console: &TrainConsole) {
         println!("{test}");
     }
     console.note(&format!("The best model is in {}; try: serin predict {} \"a text\"", best.display(), best.display()));
-}
-
-/// The first Ctrl-C or SIGTERM finishes the step; the second ends at once.
-fn listen_for_signals(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    let handler = move || {
-        if stop.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("\nFinishing the step and saving; once more ends at once.");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("note: Ctrl-C will not save the state: {error}");
-    }
 }
 
 /// Quoted where a shell would need it.

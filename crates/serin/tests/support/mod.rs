@@ -1,5 +1,5 @@
 //! Tiny models with random weights, and the real binary on them.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part")]
 
 use serde_json::{Value, json};
 use serin_checkpoint::model::{FolderContents, save_model_folder};

@@ -14,11 +14,12 @@ use labelled::LabelledSource;
 use measured::Measured;
 use serde_json::{Value, json};
 use serin::data::{OutputFormat, RowWriter, RunIdentity, Start, scan_schema};
+use serin::metrics::EvaluationReport;
 use serin::{Classifier, SerinError};
 use serin_checkpoint::save::write_json_atomic;
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use worst::Worst;
 
@@ -34,9 +35,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> anyhow::Result<Ended> {
         Some(path) => Some(recorder(path, formats.predictions, &data, &classifier)?),
         None => None,
     };
-    let reader = data.reader()?;
-    let feed = Feed::start(reader, data.columns.clone(), &classifier, Pace::Full);
-    let mut run = Run {
+    let run = Run {
         measured: Measured::new(classifier.config(), args.task(&data.source, classifier.labels()))?,
         worst: Worst::new(if args.errors.is_some() { args.max_errors } else { 0 }),
         meter: Meter::new("evaluating", Some(data.rows), quiet),
@@ -44,29 +43,17 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> anyhow::Result<Ended> {
         data: &data,
         recorder,
     };
-    loop {
-        match feed.next(PATIENCE)? {
-            Fed::Nothing => {}
-            Fed::Chunk(chunk) => run.chunk(&chunk)?,
-            Fed::End => break,
-        }
-    }
-    let Run { measured, worst, meter, recorder, .. } = run;
-    meter.clear();
-    if let Some(recorder) = recorder {
-        recorder.finish().map_err(SerinError::from)?;
-    }
+    let Done { measured, worst, meter } = run.all()?;
     if let (Some(path), Some(format)) = (&args.errors, formats.errors) {
         let written = worst.write(path, format, &classifier)?;
         if !quiet {
-            meter.note(&format!("Wrote the {written} most confident errors to {}.", path.display()));
+            eprintln!("Wrote the {written} most confident errors to {}.", path.display());
         }
     }
     if !quiet {
-        meter.note(&meter.summary(classifier.text_settings().max_length));
+        eprintln!("{}", meter.summary(classifier.text_settings().max_length));
     }
-    let report = measured.report(meter.truncated());
-    print_report(args, &classifier, &report)?;
+    print_report(args, &classifier, &measured.report(meter.truncated()))?;
     Ok(Ended::Well)
 }
 
@@ -80,7 +67,30 @@ struct Run<'a> {
     meter: Meter,
 }
 
+/// What a run gives.
+struct Done {
+    measured: Measured,
+    worst: Worst,
+    meter: Meter,
+}
+
 impl Run<'_> {
+    fn all(mut self) -> Result<Done, SerinError> {
+        let feed = Feed::start(self.data.reader()?, self.data.columns.clone(), self.classifier, Pace::Full);
+        loop {
+            match feed.next(PATIENCE)? {
+                Fed::Nothing => {}
+                Fed::Chunk(chunk) => self.chunk(&chunk)?,
+                Fed::End => break,
+            }
+        }
+        self.meter.clear();
+        if let Some(recorder) = self.recorder {
+            recorder.finish()?;
+        }
+        Ok(Done { measured: self.measured, worst: self.worst, meter: self.meter })
+    }
+
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), SerinError> {
         let logits = self.classifier.logits(&chunk.encoded)?;
         let rows = chunk.rows.iter().zip(&chunk.encoded).zip(logits.chunks_exact(self.classifier.labels().len()));
@@ -111,7 +121,7 @@ impl EvaluateArgs {
         for path in json.chain(&self.errors).chain(&self.predictions) {
             check_output(path, self.overwrite)?;
         }
-        let format = |path: &std::path::PathBuf| OutputFormat::from_name(path);
+        let format = |path: &PathBuf| OutputFormat::from_name(path);
         Ok(Formats {
             errors: self.errors.as_ref().map(format).transpose()?,
             predictions: self.predictions.as_ref().map(format).transpose()?.unwrap_or(OutputFormat::JsonLines),
@@ -133,11 +143,7 @@ fn recorder(
     Ok(Recorder::new(writer, classifier, false))
 }
 
-fn print_report(
-    args: &EvaluateArgs,
-    classifier: &Classifier,
-    report: &serin::metrics::EvaluationReport,
-) -> anyhow::Result<()> {
+fn print_report(args: &EvaluateArgs, classifier: &Classifier, report: &EvaluationReport) -> anyhow::Result<()> {
     if let Some(path) = &args.json {
         let mut json = serde_json::to_value(report)?;
         if let Value::Object(entries) = &mut json {

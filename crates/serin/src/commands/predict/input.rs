@@ -27,11 +27,6 @@ impl PredictArgs {
             files => Source::resolve(files, Split::Test, self.reading.format).map(Some),
         }
     }
-
-    /// Whether a summary would be longer than the result.
-    pub fn is_a_trifle(&self) -> bool {
-        !self.texts.is_empty()
-    }
 }
 
 impl Input {

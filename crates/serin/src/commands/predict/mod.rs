@@ -24,32 +24,24 @@ pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
     let source = args.source()?;
     let format = args.output_format()?;
     let mut opened = open_classifier(&args.model, &args.text, &args.device, quiet)?;
-    if !args.texts.is_empty() && args.output.is_none() && args.output_format.is_none() && stdout().is_terminal() {
+    if args.is_for_eyes() {
         table::print(&mut opened.classifier, &args.texts, args.raw_scores)?;
         return Ok(Ended::Well);
     }
     let mut input = Input::open(args, source)?;
     let recorder = args.recorder(&opened, &input, format)?;
-    let done = recorder.rows();
-    input.reader.skip_rows(done)?;
-    let mut meter = Meter::new("predicting", None, quiet || args.output.is_none() && stdout().is_terminal());
-    if let Some(source) = &input.source {
-        meter.count_beside(source, &args.reading.options());
-    }
-    meter.start_at(done);
-    if done > 0 && !quiet {
-        meter.note(&format!("Going on after row {done} of an interrupted run."));
-    }
+    input.reader.skip_rows(recorder.rows())?;
+    let meter = meter(args, &input, recorder.rows(), quiet);
     let pace = if input.source.is_some() { Pace::Full } else { Pace::Prompt };
-    let stop = match &args.output {
+    let output = args.output.as_deref().map(|path| Output { path, resumable: input.source.is_some() });
+    let stop = match output {
         Some(_) => interrupt::listen("Finishing the rows at hand; once more ends at once."),
         None => Arc::default(),
     };
     let feed = Feed::start(input.reader, input.columns, &opened.classifier, pace);
     let run = Run { classifier: &mut opened.classifier, recorder, meter, pace };
-    let output = args.output.as_deref().map(|path| Output { path, resumable: input.source.is_some() });
-    let ended = run.all(&feed, &stop, output, quiet || args.is_a_trifle());
-    match (ended, output) {
+    // Of a few arguments, a summary would be longer than the result.
+    match (run.all(&feed, &stop, output, quiet || !args.texts.is_empty()), output) {
         (Err(error), Some(Output { path, resumable: true })) => Err(anyhow::anyhow!(
             "{error}\nnote: what was predicted is kept in {}.partial: go on with --resume, or begin again with \
              --overwrite if the input has to be mended",
@@ -57,6 +49,22 @@ pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
         )),
         (ended, _) => ended,
     }
+}
+
+/// A bar that begins after the `done` rows of an earlier run.
+fn meter(args: &PredictArgs, input: &Input, done: u64, quiet: bool) -> Meter {
+    let in_the_way = args.output.is_none() && stdout().is_terminal();
+    let mut meter = Meter::new("predicting", None, quiet || in_the_way);
+    if let Some(source) = &input.source {
+        meter.count_beside(source, &args.reading.options());
+    }
+    meter.start_at(done);
+    let notes = input.source.iter().flat_map(|source| &source.notes);
+    notes.filter(|_| !quiet).for_each(|note| meter.note(&format!("note: {note}")));
+    if done > 0 && !quiet {
+        meter.note(&format!("Going on after row {done} of an interrupted run."));
+    }
+    meter
 }
 
 /// The file that is written.

@@ -7,7 +7,7 @@ use serin::SerinError;
 use serin::data::{DataError, OutputFormat, RowWriter, RunIdentity, Source, Start};
 use serin::pretrained::record_text;
 use std::collections::BTreeMap;
-use std::io::stdout;
+use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
 impl PredictArgs {
@@ -18,6 +18,12 @@ impl PredictArgs {
             (None, Some(path)) => OutputFormat::from_name(path),
             (None, None) => Ok(OutputFormat::JsonLines),
         }
+    }
+
+    /// Whether a person looks, and only at a few texts.
+    pub fn is_for_eyes(&self) -> bool {
+        let named = self.output.is_some() || self.output_format.is_some();
+        !self.texts.is_empty() && !named && stdout().is_terminal()
     }
 
     /// Opens the output, at the row where an interrupted run stopped.

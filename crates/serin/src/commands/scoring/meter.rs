@@ -1,14 +1,15 @@
 //! How far a run over rows is, on standard error.
 
 use super::Chunk;
-use crate::terminal::bar;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use crate::terminal::{BAR_CHARACTERS, bar};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use serin::data::{ReadOptions, Source, count_rows};
+use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const KNOWN: &str = "{msg} {wide_bar} {human_pos}/{human_len} [{elapsed}<{eta}, {per_sec}]";
-const UNKNOWN: &str = "{msg} {spinner} {human_pos} rows [{elapsed}, {per_sec}]";
+const KNOWN: &str = "{msg} {wide_bar} {human_pos}/{human_len} [{elapsed}<{eta}, {rate}]";
+const UNKNOWN: &str = "{msg} {spinner} {human_pos} rows [{elapsed}, {rate}]";
 
 /// Counts rows, and shows a bar with rate and remaining time where somebody looks.
 pub struct Meter {
@@ -22,7 +23,8 @@ pub struct Meter {
 impl Meter {
     /// A bar over `total` rows, if that is known.
     pub fn new(what: &'static str, total: Option<u64>, quiet: bool) -> Meter {
-        let bar = bar(total.unwrap_or(0), if total.is_some() { KNOWN } else { UNKNOWN }, quiet);
+        let bar = bar(total.unwrap_or(0), "", quiet);
+        set_style(&bar, if total.is_some() { KNOWN } else { UNKNOWN });
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         Meter { bar, started: Instant::now(), rows: 0, truncated: 0, empty: 0 }
@@ -37,9 +39,7 @@ impl Meter {
         thread::spawn(move || {
             // What is wrong with the file is for its reader to say.
             let Ok(rows) = count_rows(&source, &options) else { return };
-            if let Ok(style) = ProgressStyle::with_template(KNOWN) {
-                bar.set_style(style);
-            }
+            set_style(&bar, KNOWN);
             bar.set_length(rows);
         });
     }
@@ -89,5 +89,22 @@ impl Meter {
             text.push_str(&format!("\nnote: empty texts, scored like any other: {}", HumanCount(self.empty)));
         }
         text
+    }
+}
+
+impl Drop for Meter {
+    /// An error is to be read without a bar in it.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // Nobody reads what cannot be written.
+        let _ = write!(out, "{:.0} rows/s", state.per_sec());
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("rate", rate).progress_chars(BAR_CHARACTERS));
     }
 }

@@ -89,8 +89,9 @@ impl RowQueue {
 
     /// The next rows: a full chunk, or what there is if `prompt`; none at the end. An error comes after the rows before it.
     pub(super) fn take(&self, prompt: bool) -> Result<Vec<TextRow>, DataError> {
+        let enough = |state: &State| state.holds(1) || (prompt && !state.rows.is_empty());
         let mut state = self.lock();
-        while state.ended.is_none() && !state.holds(1) && !(prompt && !state.rows.is_empty()) {
+        while state.ended.is_none() && !enough(&state) {
             state = self.wait(state);
         }
         let (mut chunk, mut bytes) = (Vec::new(), 0);
