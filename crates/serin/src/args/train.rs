@@ -20,8 +20,8 @@ pub struct TrainArgs {
     /// A model folder or Hub id.
     #[arg(long, value_name = "MODEL", alias = "model-name-or-path")]
     pub model: Option<String>,
-    /// Random weights by this config.json (or its folder) instead of a model's weights.
-    #[arg(long, value_name = "PATH", conflicts_with = "model")]
+    /// Random weights by this config.json (or its folder); goes before --model and a recipe's model.
+    #[arg(long, value_name = "PATH")]
     pub config_name: Option<PathBuf>,
     /// With --config-name: the folder with the tokenizer, if it is another.
     #[arg(long, value_name = "FOLDER", requires = "config_name")]
@@ -294,13 +294,13 @@ impl TrainArgs {
 
     fn starting_model(&self) -> StartingModel {
         match (&self.model, &self.config_name) {
-            (Some(name), _) => StartingModel::Pretrained(name.clone()),
-            (None, Some(config)) => {
+            (_, Some(config)) => {
                 let beside =
                     || if config.is_dir() { config.as_path() } else { config.parent().unwrap_or(Path::new(".")) };
                 let tokenizer = self.tokenizer_name.clone().unwrap_or_else(|| beside().to_owned());
                 StartingModel::Fresh { config: config.clone(), tokenizer }
             }
+            (Some(name), None) => StartingModel::Pretrained(name.clone()),
             (None, None) => StartingModel::Small,
         }
     }

@@ -184,10 +184,12 @@ impl Run<'_> {
 
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
     fn recorded_settings(&self, model: &Model<Cpu>) -> Map<String, Value> {
-        let mut settings = match serde_json::to_value(&self.options.settings) {
-            Ok(Value::Object(settings)) => settings,
-            _ => Map::new(),
-        };
+        // Through text, so that an f32 has its shortest decimal: 0.999 and not 0.9990000128746033.
+        let text = serde_json::to_string(&self.options.settings).unwrap_or_default();
+        let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        let [hidden, attention, classifier] =
+            [model.config().hidden_dropout, model.config().attention_dropout, model.config().classifier_dropout];
+        let dropout = format!("hidden {hidden}, attention {attention}, classifier {classifier}");
         let split = |data: &Option<serin_data::Dataset>| data.as_ref().map(|data| data.fingerprint.clone());
         let others = [
             ("model", json!(self.base.name)),
@@ -198,14 +200,7 @@ impl Run<'_> {
             ("text", json!(self.base.text)),
             ("labels", json!(self.base.config().labels)),
             ("problem_type", json!(self.base.config().problem_type().hugging_face_name())),
-            (
-                "dropout",
-                json!([
-                    model.config().hidden_dropout,
-                    model.config().attention_dropout,
-                    model.config().classifier_dropout
-                ]),
-            ),
+            ("dropout", json!(dropout)),
             ("select_on", json!(format!("{:?}", self.options.select_on).to_lowercase())),
             ("train_data", json!(self.splits.train.fingerprint)),
             ("validation_data", json!(split(&self.splits.validation))),
