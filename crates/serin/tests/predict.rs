@@ -18,6 +18,11 @@ fn predict<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [&["predict", "model"], arguments, &FP32].concat()
 }
 
+/// In whatever precision the machine is fastest.
+fn fast<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["predict", "model"], arguments].concat()
+}
+
 /// The library's predictions, text by text: never in a batch with another.
 fn alone(place: &Place, model: &str) -> Vec<serin::Prediction> {
     let device = DeviceOptions { threads: Some(1), precision: Precision::Fp32 };
@@ -241,7 +246,7 @@ fn held(path: &Path) -> u64 {
 
 /// Begins or continues a run into `output`, and sends it a signal when it has written more than `bytes`.
 fn stopped_half_way(place: &Place, output: &str, signal: &str, bytes: u64) -> Option<i32> {
-    let arguments = predict(&["--file", "in.jsonl", "--output", output, "--resume"]);
+    let arguments = fast(&["--file", "in.jsonl", "--output", output, "--resume"]);
     let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
     let written = || {
         let parts = (0..9).map(|part| held(&place.path(&format!("{output}.partial-0000{part}"))));
@@ -269,14 +274,14 @@ fn a_run_resumed_after_kill_9_equals_an_uninterrupted_one() {
     place.write("in.jsonl", many_rows(12_000));
     for output in ["out.jsonl", "out.csv"] {
         let whole = format!("whole.{output}");
-        place.run(&predict(&["--file", "in.jsonl", "--output", &whole])).well();
+        place.run(&fast(&["--file", "in.jsonl", "--output", &whole])).well();
         // Ctrl-C leaves a state; kill -9 leaves rows after it that the state does not know of.
         assert_eq!(stopped_half_way(&place, output, "-INT", 0), Some(130));
         let (rows, bytes) = (durable_rows(&place, output), held(&place.path(&format!("{output}.partial"))));
         assert!(rows > 0 && rows < 12_000, "{rows}");
         assert_eq!(stopped_half_way(&place, output, "-KILL", bytes), None);
         assert!(held(&place.path(&format!("{output}.partial"))) > bytes);
-        let run = place.run(&predict(&["--file", "in.jsonl", "--output", output, "--resume"]));
+        let run = place.run(&fast(&["--file", "in.jsonl", "--output", output, "--resume"]));
         assert!(run.stderr.contains(&format!("after row {rows} of")), "{}", run.stderr);
         assert!(std::fs::read(place.path(&whole)).unwrap() == std::fs::read(place.path(output)).unwrap(), "{output}");
     }
@@ -287,9 +292,9 @@ fn a_run_resumed_after_kill_9_equals_an_uninterrupted_one() {
 fn parquet_output_goes_on_after_kill_9() {
     let place = Place::new();
     place.write("in.jsonl", many_rows(12_000));
-    place.run(&predict(&["--file", "in.jsonl", "--output", "whole.jsonl"])).well();
+    place.run(&fast(&["--file", "in.jsonl", "--output", "whole.jsonl"])).well();
     // A part is written when it is complete: only Ctrl-C leaves one early.
-    let arguments = predict(&["--file", "in.jsonl", "--output", "out.parquet", "--resume"]);
+    let arguments = fast(&["--file", "in.jsonl", "--output", "out.parquet", "--resume"]);
     for signal in ["-INT", "-KILL"] {
         let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
         while !place.names().iter().any(|name| name.starts_with("out.parquet.partial-")) {
@@ -302,7 +307,7 @@ fn parquet_output_goes_on_after_kill_9() {
     }
     assert!(durable_rows(&place, "out.parquet") > 0);
     place.run(&arguments).well();
-    place.run(&predict(&["--file", "out.parquet", "--output", "again.jsonl"])).well();
+    place.run(&fast(&["--file", "out.parquet", "--output", "again.jsonl"])).well();
     let (whole, again) = (place.rows("whole.jsonl"), place.rows("again.jsonl"));
     assert_eq!(whole.len(), again.len());
     for (expected, found) in whole.iter().zip(&again) {
@@ -314,7 +319,7 @@ fn parquet_output_goes_on_after_kill_9() {
 fn a_run_does_not_go_on_with_other_settings() {
     let place = Place::new();
     place.write("in.jsonl", many_rows(12_000));
-    let arguments = predict(&["--file", "in.jsonl", "--output", "out.csv"]);
+    let arguments = fast(&["--file", "in.jsonl", "--output", "out.csv"]);
     assert_eq!(stopped_half_way(&place, "out.csv", "-INT", 0), Some(130));
     place.run(&arguments).fails_with(&["out.csv.progress already exists", "--resume"]);
     let other = [arguments.as_slice(), &["--resume", "--max-length", "16"]].concat();
