@@ -90,8 +90,7 @@ impl Backend for Cpu {
     }
 
     fn fill_zero(&self, buffer: &mut AlignedBuffer, len: usize) {
-        let size = buffer.dtype().size();
-        buffer.as_mut_bytes()[..len * size].fill(0);
+        rows::fill_zero(self, buffer, len);
     }
 
     fn synchronize(&self) -> Result<(), DeviceError> {

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long a thread looks for work before it sleeps: ops of a forward pass follow each other faster than this.
 const SPIN: Duration = Duration::from_micros(100);
 
+/// Looks for work between two readings of the clock.
+const LOOKS_A_CLOCK_READING: usize = 32;
+
 type Task = dyn Fn(usize) + Sync;
 
 /// A job as the workers see it. The pointer is valid while `working` counts anyone.
@@ -97,7 +100,8 @@ impl Threads {
         self.handles.iter().for_each(Thread::unpark);
 
         let outcome = catch_unwind(AssertUnwindSafe(|| take_tasks(shared, body, tasks)));
-        wait_until(|| shared.working.load(Ordering::Acquire) == 0);
+        // The other threads are at most one task away.
+        wait_until(|| shared.working.load(Ordering::Acquire) == 0, thread::yield_now);
         let panicked = lock(&shared.panicked).take();
         if let Some(payload) = outcome.err().or(panicked) {
             resume_unwind(payload);
@@ -120,14 +124,7 @@ impl Drop for Threads {
 fn work(shared: &Shared) {
     let mut seen = 0;
     loop {
-        let started = Instant::now();
-        while shared.generation.load(Ordering::Acquire) == seen {
-            if started.elapsed() < SPIN {
-                std::hint::spin_loop();
-            } else {
-                thread::park();
-            }
-        }
+        wait_until(|| shared.generation.load(Ordering::Acquire) != seen, thread::park);
         seen = shared.generation.load(Ordering::Acquire);
         if shared.stop.load(Ordering::Acquire) {
             return;
@@ -161,14 +158,19 @@ fn take_tasks(shared: &Shared, body: &(dyn Fn(usize) + Sync), tasks: usize) {
     }
 }
 
-/// Spins, then yields: the other threads are at most one task away.
-fn wait_until(done: impl Fn() -> bool) {
+/// Spins until `done`, and calls `rest` between looks once that has taken longer than [`SPIN`].
+fn wait_until(done: impl Fn() -> bool, rest: impl Fn()) {
     let started = Instant::now();
-    while !done() {
-        if started.elapsed() < SPIN {
+    loop {
+        // Reading the clock takes longer than a look.
+        for _ in 0..LOOKS_A_CLOCK_READING {
+            if done() {
+                return;
+            }
             std::hint::spin_loop();
-        } else {
-            thread::yield_now();
+        }
+        if started.elapsed() >= SPIN {
+            rest();
         }
     }
 }

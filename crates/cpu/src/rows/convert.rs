@@ -44,3 +44,13 @@ fn convert<From: Storage, To: Storage>(cpu: &Cpu, from: &[From], to: &mut [To]) 
         dispatch(cpu.isa, Convert { from: &from[block], to });
     });
 }
+
+/// Sets the first `len` elements to zero: gradients of a whole embedding table every step, so all threads write.
+pub(crate) fn fill_zero(cpu: &Cpu, buffer: &mut AlignedBuffer, len: usize) {
+    let size = buffer.dtype().size();
+    let bytes = Parts::new(&mut buffer.as_mut_bytes()[..len * size]);
+    for_element_blocks(cpu, len, &|block| {
+        // SAFETY: blocks are disjoint.
+        unsafe { bytes.part(block.start * size..block.end * size) }.fill(0);
+    });
+}

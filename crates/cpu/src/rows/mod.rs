@@ -13,4 +13,4 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use convert::{read, write};
+pub(crate) use convert::{fill_zero, read, write};
