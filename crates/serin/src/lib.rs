@@ -11,6 +11,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Fine-tuning, with everything that `serin train` does (see `examples/fine_tune.rs`):
+//!
+//! ```no_run
+//! use serin::data::DataSpec;
+//! use serin::fine_tune::{FineTuneOptions, Quiet, StartingModel, fine_tune};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! # fn main() -> Result<(), serin::SerinError> {
+//! let mut options = FineTuneOptions::new(StartingModel::Pretrained("roberta-base".into()), "out".into());
+//! options.data.train = Some(DataSpec { paths: vec!["train.csv".into()], ..DataSpec::default() });
+//! let done = fine_tune(&options, &mut Quiet, &AtomicBool::new(false))?;
+//! println!("best {:?}, kept in {}", done.best, done.folder.best().display());
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod classifier;

@@ -96,3 +96,28 @@ pub struct FineTuneOptions {
     /// How the run was started, for the model card.
     pub command: String,
 }
+
+impl FineTuneOptions {
+    /// A run from `model` into `output_dir` with the defaults of `serin train`: no data is named yet.
+    pub fn new(model: StartingModel, output_dir: PathBuf) -> FineTuneOptions {
+        FineTuneOptions {
+            model,
+            pretrained: PretrainedOptions::default(),
+            data: DataOptions { validation_fraction: 0.1, ..DataOptions::default() },
+            settings: TrainSettings::default(),
+            freeze_layers: None,
+            device: DeviceOptions::default(),
+            select_on: SelectOn::Validation,
+            output_dir,
+            resume: false,
+            overwrite: false,
+            save_steps: None,
+            logging_steps: 50,
+            tensorboard: false,
+            dropout: [None; 3],
+            trunk_cache: TrunkCacheOptions { enabled: true, folder: None, limit: 50_000_000_000 },
+            task: None,
+            command: String::new(),
+        }
+    }
+}
