@@ -100,10 +100,10 @@ pub struct AdamwSlot<'a, B: Backend> {
 /// What is the same for all parameters of a step of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamwStep {
-    /// β₁.
-    pub beta1: f32,
+    /// β₁; in double, since `1 - 0.999` would be off by 1e-5 otherwise.
+    pub beta1: f64,
     /// β₂.
-    pub beta2: f32,
+    pub beta2: f64,
     /// ε, added to the root of the corrected second moment.
     pub epsilon: f32,
     /// The step's number, from 1.

@@ -1,6 +1,7 @@
 //! Everything that decides what a training run computes. Names are those of Hugging Face's `TrainingArguments`.
 
 use serde::{Deserialize, Serialize};
+use serin_model::ProblemType;
 
 /// The settings of a run; two runs with equal settings, data and model give the same bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,9 +23,9 @@ pub struct TrainSettings {
     /// Whether biases and norms are spared the decay, as `Trainer` does.
     pub no_decay_norm_bias: bool,
     /// β₁.
-    pub adam_beta1: f32,
+    pub adam_beta1: f64,
     /// β₂.
-    pub adam_beta2: f32,
+    pub adam_beta2: f64,
     /// ε.
     pub adam_epsilon: f32,
     /// Gradients are scaled down to this norm; `None` leaves them.
@@ -118,8 +119,8 @@ impl TrainSettings {
             .or_else(|| not_negative("learning_rate", f64::from(self.learning_rate)))
             .or_else(|| not_negative("head_learning_rate", f64::from(self.head_learning_rate)))
             .or_else(|| not_negative("weight_decay", f64::from(self.weight_decay)))
-            .or_else(|| below_one("adam_beta1", f64::from(self.adam_beta1)))
-            .or_else(|| below_one("adam_beta2", f64::from(self.adam_beta2)))
+            .or_else(|| below_one("adam_beta1", self.adam_beta1))
+            .or_else(|| below_one("adam_beta2", self.adam_beta2))
             .or_else(|| positive("adam_epsilon", f64::from(self.adam_epsilon)))
             .or_else(|| self.max_grad_norm.and_then(|norm| positive("max_grad_norm", f64::from(norm))))
             .or_else(|| below_one("label_smoothing_factor", f64::from(self.label_smoothing_factor)))
@@ -130,7 +131,7 @@ impl TrainSettings {
                     .and_then(|patience| positive("early_stopping_patience", f64::from(patience)))
             })
             .or_else(|| match self.warmup {
-                Warmup::Ratio(ratio) => below_one("warmup_ratio", f64::from(ratio)),
+                Warmup::Ratio(ratio) => below_one("warmup_ratio", ratio),
                 Warmup::Steps(_) => None,
             })
             .or_else(|| {
@@ -160,7 +161,7 @@ pub enum Warmup {
     /// Optimizer steps.
     Steps(u64),
     /// A share of all optimizer steps, rounded up.
-    Ratio(f32),
+    Ratio(f64),
 }
 
 /// Whether losses are multiplied before the backward pass so that small gradients survive 16 bits.
@@ -201,6 +202,24 @@ impl SelectionMetric {
             SelectionMetric::Mcc => "eval_matthews_correlation",
             SelectionMetric::Loss => "eval_loss",
             SelectionMetric::Pearson => "eval_pearson",
+        }
+    }
+
+    /// What selects unless told otherwise.
+    pub const fn of(problem_type: ProblemType) -> SelectionMetric {
+        match problem_type {
+            ProblemType::Regression => SelectionMetric::Pearson,
+            ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification => SelectionMetric::Accuracy,
+        }
+    }
+
+    /// Whether evaluations of such problems have it.
+    pub const fn fits(self, problem_type: ProblemType) -> bool {
+        match (self, problem_type) {
+            (SelectionMetric::Loss, _) => true,
+            (SelectionMetric::Pearson, _) => matches!(problem_type, ProblemType::Regression),
+            (SelectionMetric::Mcc, _) => matches!(problem_type, ProblemType::SingleLabelClassification),
+            (_, _) => !matches!(problem_type, ProblemType::Regression),
         }
     }
 

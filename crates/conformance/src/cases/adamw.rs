@@ -72,33 +72,26 @@ impl Case for Adamw {
     }
 }
 
-/// How far `1 - β` may be off relatively: the f32 β stands for the decimal that somebody wrote.
-fn uncertainty(beta: f32) -> f64 {
-    let written: f64 = beta.to_string().parse().unwrap_or(f64::from(beta));
-    (written - f64::from(beta)).abs() / (1.0 - written)
-}
-
 impl Adamw {
     /// Each of the few roundings on the way, to first order.
     fn of_tensor(&self, before: &Tensor, after: &[Vec<f64>], (rate, _): (f32, f32)) -> Vec<Vec<f64>> {
         let AdamwStep { beta1, beta2, step, gradient_scale, epsilon } = self.step;
-        let [beta1_error, beta2_error] = [beta1, beta2].map(uncertainty);
-        let [beta1, beta2, scale, rate] = [beta1, beta2, gradient_scale, rate].map(f64::from);
+        let [scale, rate] = [gradient_scale, rate].map(f64::from);
         let [correction1, correction2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(step as f64));
         let [parameter, gradient, first] =
             [&before.parameter, &before.gradient, &before.first].map(|values| wide(values));
         let mut all = vec![Vec::new(); 3];
         for index in 0..gradient.len() {
             let g = (gradient[index] * scale).abs();
-            let m_error = 4.0 * U * (first[index].abs() + g) + beta1_error * (1.0 - beta1) * g;
-            let v_error = 4.0 * U * after[2][index] + beta2_error * (1.0 - beta2) * g * g;
+            let m_error = 4.0 * U * (first[index].abs() + g);
+            let v_error = 4.0 * U * after[2][index];
             let v = after[2][index];
             let root = (v / correction2).sqrt();
-            let root_error = if v > 0.0 { 0.5 * root * (v_error / v + beta2_error + 4.0 * U) } else { 0.0 };
+            let root_error = if v > 0.0 { 0.5 * root * (v_error / v + 4.0 * U) } else { 0.0 };
             let denominator = root + f64::from(epsilon);
             let update = rate * after[1][index].abs() / correction1 / denominator;
-            let update_error = rate * m_error / correction1 / denominator
-                + update * (root_error / denominator + beta1_error + 6.0 * U);
+            let update_error =
+                rate * m_error / correction1 / denominator + update * (root_error / denominator + 6.0 * U);
             let theta_error = 2.0 * U * parameter[index].abs() + U * update + update_error;
             for (to, (after, error)) in all.iter_mut().zip(after.iter().zip([theta_error, m_error, v_error])) {
                 to.push(stored(DType::F32, after[index], error));
@@ -109,7 +102,6 @@ impl Adamw {
 }
 
 pub(super) fn each(visitor: &mut impl Visitor) {
-    // The second betas are exact in f32, so that nothing but rounding is allowed.
     for (beta1, beta2) in [(0.9, 0.999), (0.875, 0.984_375)] {
         for step in [1, 2, 1000] {
             for lengths in [[0, 1], [1, 0], [15, 17], [33, 64], [1000, 5], [65_536 + 3, 7]] {

@@ -77,7 +77,7 @@ struct Factors {
 
 impl Factors {
     fn new(slot: &AdamwSlot<'_, Cpu>, step: AdamwStep) -> Factors {
-        let (beta1, beta2) = (as_written(step.beta1), as_written(step.beta2));
+        let (beta1, beta2) = (step.beta1, step.beta2);
         let exponent = step.step as f64;
         let learning_rate = f64::from(slot.learning_rate);
         Factors {
@@ -91,12 +91,6 @@ impl Factors {
             step_size: (learning_rate / (1.0 - beta1.powf(exponent))) as f32,
         }
     }
-}
-
-/// The f64 of the decimal that a number was written as: 0.999, where the f32 is 0.99900001287. Without this, `1 - β₂`
-/// would be off by 1e-5 from what PyTorch computes.
-fn as_written(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// A step on a block of a slot, in one pass.

@@ -486,16 +486,17 @@ impl<T: Real> Backend for Reference<T> {
 
     fn adamw(&self, slots: &mut [AdamwSlot<'_, Self>], step: AdamwStep) {
         let one = T::of(1.0);
-        let [beta1, beta2, epsilon] = [step.beta1, step.beta2, step.epsilon].map(|value| T::of(f64::from(value)));
-        let corrected = |beta: f32| T::of(1.0 - f64::from(beta).powf(step.step as f64));
+        let [beta1, beta2, epsilon] = [step.beta1, step.beta2, f64::from(step.epsilon)].map(T::of);
+        let (gain1, gain2) = (T::of(1.0 - step.beta1), T::of(1.0 - step.beta2));
+        let corrected = |beta: f64| T::of(1.0 - beta.powf(step.step as f64));
         let (correction1, correction2) = (corrected(step.beta1), corrected(step.beta2));
         for slot in slots {
             let rate = T::of(f64::from(slot.learning_rate));
             let decay = one - rate * T::of(f64::from(slot.weight_decay));
             for i in 0..slot.len {
                 let g = slot.gradient.values[i] * T::of(f64::from(step.gradient_scale));
-                let m = beta1 * slot.first_moment.values[i] + (one - beta1) * g;
-                let v = beta2 * slot.second_moment.values[i] + (one - beta2) * g * g;
+                let m = beta1 * slot.first_moment.values[i] + gain1 * g;
+                let v = beta2 * slot.second_moment.values[i] + gain2 * g * g;
                 slot.first_moment.values[i] = m;
                 slot.second_moment.values[i] = v;
                 let theta = slot.parameter.values[i] * decay;

@@ -21,7 +21,7 @@ pub(crate) struct Run<'a, B: Backend> {
     pub(crate) model: Model<B>,
     space: Workspace<B>,
     moments: Vec<[B::Buffer; 2]>,
-    betas: [f32; 2],
+    betas: [f64; 2],
     epsilon: f32,
     weight_decay: f32,
 }
@@ -41,7 +41,7 @@ impl<'a, B: Backend> Run<'a, B> {
             model,
             space,
             moments,
-            betas: [0, 1].map(|index| number(&optimizer["betas"][index]) as f32),
+            betas: [0, 1].map(|index| number(&optimizer["betas"][index])),
             epsilon: number(&optimizer["eps"]) as f32,
             weight_decay: number(&optimizer["weight_decay"]) as f32,
         }
