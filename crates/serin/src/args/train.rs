@@ -4,7 +4,9 @@ use super::{DataArgs, DeviceArgs, ModelArgs};
 use clap::{Args, ValueEnum};
 use serin::data::{DataFolder, DataSpec, LabelUse, Split};
 use serin::device::Precision;
-use serin::fine_tune::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
+use serin::fine_tune::{
+    DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions, small_encoder_settings,
+};
 use serin::metrics::TweetEvalTask;
 use serin::train::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};
 use std::path::{Path, PathBuf};
@@ -60,7 +62,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub text: ModelArgs,
 
-    /// Passes over the training data [default: 3].
+    /// Passes over the training data [default: 3; 8 for the small encoder].
     #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
     pub num_train_epochs: Option<u32>,
     /// Stop after so many optimizer steps.
@@ -72,7 +74,7 @@ pub struct TrainArgs {
     /// Batches that make a step together; losses are averaged over all their examples [default: 1].
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub gradient_accumulation_steps: Option<usize>,
-    /// Peak learning rate of the encoder [default: 5e-5].
+    /// Peak learning rate of the encoder [default: 5e-5; 1e-3 for the small encoder].
     #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
     pub learning_rate: Option<f32>,
     /// Peak learning rate of the head [default: that of the encoder].
@@ -86,10 +88,10 @@ pub struct TrainArgs {
     pub no_decay_norm_bias: Option<bool>,
     /// Adam's β₁ [default: 0.9].
     #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta1: Option<f32>,
+    pub adam_beta1: Option<f64>,
     /// Adam's β₂ [default: 0.999].
     #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta2: Option<f32>,
+    pub adam_beta2: Option<f64>,
     /// Adam's ε [default: 1e-8].
     #[arg(long, value_name = "EPSILON", help_heading = "Training")]
     pub adam_epsilon: Option<f32>,
@@ -174,7 +176,7 @@ pub struct TrainArgs {
     /// Folder of trunk caches; by default serin/trunk in the user's cache folder.
     #[arg(long, value_name = "FOLDER", help_heading = "Device")]
     pub cache_dir: Option<PathBuf>,
-    /// The most gigabytes that a run's trunk cache may take; 0 turns it off.
+    /// The most gigabytes that trunk caches may take together: the longest unused make room. 0 turns the cache off.
     #[arg(long, value_name = "GB", default_value_t = 50.0, help_heading = "Device")]
     pub cache_limit: f64,
 }
@@ -272,6 +274,7 @@ impl TrainArgs {
             pretrained: self.text.options(),
             data: self.data_options(dataset)?,
             settings: self.settings(precision),
+            metric_for_best_model: self.metric(),
             freeze_layers: self.freeze_layers,
             device: self.device.options(),
             select_on,
@@ -333,6 +336,7 @@ impl TrainArgs {
         }
         Ok(DataOptions {
             train,
+            shipped_limit: self.max_train_samples,
             validation: spec(&self.validation_file, Split::Validation, self.max_eval_samples),
             test: spec(&self.test_file, Split::Test, self.max_eval_samples),
             validation_fraction: self.validation_fraction,
@@ -341,7 +345,10 @@ impl TrainArgs {
 
     /// Flags over defaults.
     fn settings(&self, precision: Precision) -> TrainSettings {
-        let defaults = TrainSettings::default();
+        let defaults = match self.starting_model() {
+            StartingModel::Small => small_encoder_settings(),
+            StartingModel::Pretrained(_) | StartingModel::Fresh { .. } => TrainSettings::default(),
+        };
         let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
         let fp16 = precision == Precision::Fp16;
         TrainSettings {
@@ -366,14 +373,15 @@ impl TrainArgs {
             },
             warmup: match self.warmup_steps {
                 Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
-                share => Warmup::Ratio(share.unwrap_or(0.0) as f32),
+                Some(share) => Warmup::Ratio(share),
+                None => defaults.warmup,
             },
             label_smoothing_factor: self.label_smoothing_factor.unwrap_or(0.0),
             class_weights: (!self.class_weights.is_empty()).then(|| self.class_weights.clone()),
             seed: self.seed.unwrap_or(defaults.seed),
-            early_stopping_patience: self.early_stopping_patience,
+            early_stopping_patience: self.early_stopping_patience.or(defaults.early_stopping_patience),
             early_stopping_threshold: self.early_stopping_threshold.unwrap_or(0.0),
-            metric_for_best_model: self.metric(),
+            metric_for_best_model: defaults.metric_for_best_model,
             loss_scaling: match self.loss_scaling {
                 Some(LossScalingArg::Dynamic) => LossScaling::Dynamic,
                 Some(LossScalingArg::Auto) | None if fp16 => LossScaling::Dynamic,
@@ -384,16 +392,14 @@ impl TrainArgs {
         }
     }
 
-    fn metric(&self) -> SelectionMetric {
-        let regression = self.data.problem_type == Some(serin::data::ProblemType::Regression);
-        match self.metric_for_best_model {
-            None if regression => SelectionMetric::Pearson,
-            None | Some(MetricArg::Accuracy) => SelectionMetric::Accuracy,
-            Some(MetricArg::F1Macro) => SelectionMetric::F1Macro,
-            Some(MetricArg::RecallMacro) => SelectionMetric::RecallMacro,
-            Some(MetricArg::Mcc) => SelectionMetric::Mcc,
-            Some(MetricArg::Loss) => SelectionMetric::Loss,
-            Some(MetricArg::Pearson) => SelectionMetric::Pearson,
-        }
+    fn metric(&self) -> Option<SelectionMetric> {
+        Some(match self.metric_for_best_model? {
+            MetricArg::Accuracy => SelectionMetric::Accuracy,
+            MetricArg::F1Macro => SelectionMetric::F1Macro,
+            MetricArg::RecallMacro => SelectionMetric::RecallMacro,
+            MetricArg::Mcc => SelectionMetric::Mcc,
+            MetricArg::Loss => SelectionMetric::Loss,
+            MetricArg::Pearson => SelectionMetric::Pearson,
+        })
     }
 }

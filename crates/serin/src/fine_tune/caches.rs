@@ -66,7 +66,8 @@ pub(super) fn open(
     selection: &Examples,
     console: &mut dyn Console,
 ) -> Result<Option<RunCaches>, SerinError> {
-    if !options.enabled || !model.has_frozen_trunk() {
+    // Embeddings alone are computed as fast as they are read back.
+    if !options.enabled || model.trunk_layers() == 0 {
         return Ok(None);
     }
     let Some(folder) = options.folder.clone().or_else(default_folder) else {
@@ -84,8 +85,12 @@ pub(super) fn open(
         return Ok(None);
     }
     let key = trunk_key(base, device, model);
-    let open = |examples: &Examples| TrunkCache::open(&folder, &fingerprint(&key, examples), model, examples);
-    match open(train).and_then(|train| Ok(RunCaches { train, selection: open(selection)? })) {
+    let names = [fingerprint(&key, train), fingerprint(&key, selection)];
+    let open = |index: usize, examples: &Examples| TrunkCache::open(&folder, &names[index], model, examples);
+    let opened = make_room(&folder, &names, bytes, options.limit)
+        .and_then(|()| open(0, train))
+        .and_then(|train| Ok(RunCaches { train, selection: open(1, selection)? }));
+    match opened {
         Ok(caches) => {
             let state = match caches.train.is_complete() && caches.selection.is_complete() {
                 true => "found whole: the frozen layers are not computed at all",
@@ -99,6 +104,30 @@ pub(super) fn open(
             Ok(None)
         }
     }
+}
+
+/// Removes the caches of other runs, the longest unused first, until `needed` bytes for `names` fit below `limit`, and marks
+/// those of `names` that are there as used now.
+fn make_room(folder: &Path, names: &[String], needed: u64, limit: u64) -> io::Result<()> {
+    let is_ours = |path: &Path| path.file_stem().is_some_and(|stem| names.iter().any(|name| stem == name.as_str()));
+    let mut others = Vec::new();
+    for file in list(folder)? {
+        if is_ours(&file.path) {
+            fs::File::open(&file.path)?.set_modified(std::time::SystemTime::now())?;
+        } else {
+            others.push((fs::metadata(&file.path)?.modified()?, file));
+        }
+    }
+    others.sort_by_key(|(used, _)| *used);
+    let mut total = needed + others.iter().map(|(_, file)| file.bytes).sum::<u64>();
+    for (_, file) in others {
+        if total <= limit {
+            break;
+        }
+        fs::remove_file(&file.path)?;
+        total -= file.bytes;
+    }
+    Ok(())
 }
 
 /// Everything but the examples that the trunk's output depends on. Kernels of different machines round differently.
@@ -115,4 +144,24 @@ fn fingerprint(key: &str, examples: &Examples) -> String {
         hash.update(examples.types(index));
     }
     format!("{:032x}", hash.digest128())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_longest_unused_caches_of_others_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(format!("{name}.{CACHE_EXTENSION}"));
+        for (name, hours_ago) in [("ours", 9), ("old", 5), ("older", 7), ("new", 1)] {
+            fs::write(path(name), [0; 100]).unwrap();
+            let used = SystemTime::now() - Duration::from_secs(3600 * hours_ago);
+            fs::File::open(path(name)).unwrap().set_modified(used).unwrap();
+        }
+        make_room(folder.path(), &["ours".to_owned(), "to come".to_owned()], 150, 300).unwrap();
+        let left = |name| path(name).exists();
+        assert_eq!((left("ours"), left("new"), left("old"), left("older")), (true, true, false, false));
+    }
 }

@@ -15,6 +15,7 @@ mod small;
 pub use console::{Console, Quiet};
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
 pub use run_folder::RunFolder;
+pub use small::settings as small_encoder_settings;
 
 use crate::classifier::model_problem_type;
 use crate::error::SerinError;
@@ -29,8 +30,14 @@ use serin_cpu::Cpu;
 use serin_metrics::{EvaluationReport, TweetEvalTask};
 use serin_model::{BuildOptions, Freezing, LossSettings, Model};
 use serin_ops::Backend;
-use serin_train::{Ending, Evaluation, Examples, TrainInputs, Trainer, group_table, has_state, infer_all, load_state};
+use serin_train::{
+    Ending, Evaluation, Examples, SelectionMetric, TrainInputs, TrainSettings, Trainer, group_table, has_state,
+    infer_all, load_state,
+};
 use std::sync::atomic::AtomicBool;
+
+const SELECTED_ON_TEST: &str = "warning: the test data selects the best epoch, so the score on it is optimistic for new \
+                                texts; --select-on validation gives an honest one.";
 
 /// How a run went.
 #[derive(Debug)]
@@ -39,6 +46,8 @@ pub struct FineTuned {
     pub ending: Ending,
     /// The selection metric's best value, and its epoch.
     pub best: Option<(f64, u32)>,
+    /// What selected it.
+    pub metric: SelectionMetric,
     /// The report on the test data with the best weights, where test data was given.
     pub test: Option<EvaluationReport>,
     /// Where everything is.
@@ -63,21 +72,37 @@ pub fn fine_tune(
     if let Some(note) = &splits.split_note {
         console.say(note);
     }
+    if options.select_on == SelectOn::Test {
+        console.say(SELECTED_ON_TEST);
+    }
     let seed = options.settings.seed;
+    let problem_type = model_problem_type(splits.train.problem_type);
+    let metric = options.metric_for_best_model.unwrap_or(SelectionMetric::of(problem_type));
+    let settings = TrainSettings { metric_for_best_model: metric, ..options.settings.clone() };
     let mut base = Base::open(&options.model, &options.pretrained, &splits.train, seed, console.downloads())?;
-    base.prepare_labels(&splits.label_names(), model_problem_type(splits.train.problem_type))?;
+    base.prepare_labels(&splits.label_names(), problem_type)?;
     base.set_dropout(options.dropout);
     console.say(&base.report());
     let device = options.device.open()?;
     let tokenized = splits.tokenize(&base.tokenizer, &base.text, console)?;
-    let run = Run { options, folder: &folder, splits: &splits, tokenized: &tokenized, base: &base, device: &device };
+    let run = Run {
+        options,
+        settings: &settings,
+        folder: &folder,
+        splits: &splits,
+        tokenized: &tokenized,
+        base: &base,
+        device: &device,
+    };
     let (ending, best, test) = run.train(console, stop)?;
-    Ok(FineTuned { ending, best, test, folder })
+    Ok(FineTuned { ending, best, metric, test, folder })
 }
 
 /// A run whose parts are all at hand.
 struct Run<'a> {
     options: &'a FineTuneOptions,
+    /// Those of the options, with the metric that fits the data.
+    settings: &'a TrainSettings,
     folder: &'a RunFolder,
     splits: &'a Splits,
     tokenized: &'a TokenizedSplits,
@@ -92,22 +117,24 @@ impl Run<'_> {
         let model = self.build()?;
         let (train, selection) = (&self.tokenized.train, self.selection());
         let recorded = self.recorded_settings(&model);
-        self.open_folder(&recorded)?;
-        let caches = match self.options.settings.frozen_dropout {
+        let caches = match self.settings.frozen_dropout {
             true => None,
             false => {
                 caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
             }
         };
         let inputs = TrainInputs {
-            settings: self.options.settings.clone(),
+            settings: self.settings.clone(),
             loss: self.loss(),
             train,
             selection,
             task: self.task(),
             save_steps: self.options.save_steps,
+            logging_steps: self.options.logging_steps,
         };
         let mut trainer = Trainer::new(self.device, model, inputs, stop)?;
+        // Only now: an older run is not cleared away for one that cannot be.
+        self.open_folder(&recorded)?;
         if let Some(caches) = caches {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
         }
@@ -123,11 +150,11 @@ impl Run<'_> {
         }
         self.say_groups(&mut trainer, console);
         let mut keeper = FolderKeeper { folder: self.folder, base: self.base, card: self.card(&recorded) };
-        let done = trainer.progress().global_step;
-        let settings = &self.options.settings;
+        let settings = self.settings;
         let (every, tensorboard) = (self.options.logging_steps, self.options.tensorboard);
-        let mut logs = RunLogs::open(self.folder, &mut *console, settings, every, tensorboard, done)?;
+        let mut logs = RunLogs::open(self.folder, &mut *console, settings, every, tensorboard, trainer.progress())?;
         let ending = trainer.run(&mut keeper, &mut logs)?;
+        keeper.card.selection = logs.best();
         drop(logs);
         let stopping = trainer.progress().early_stopping.clone();
         let best = stopping.best.zip(stopping.best_epoch);
@@ -160,8 +187,8 @@ impl Run<'_> {
         LossSettings {
             problem_type: self.base.config().problem_type(),
             labels: self.base.config().labels.len(),
-            label_smoothing: self.options.settings.label_smoothing_factor,
-            class_weights: self.options.settings.class_weights.clone(),
+            label_smoothing: self.settings.label_smoothing_factor,
+            class_weights: self.settings.class_weights.clone(),
         }
     }
 
@@ -177,7 +204,7 @@ impl Run<'_> {
             Some(layers) => format!("embeddings and {layers} of {} layers are frozen", model.config().layers),
         };
         console.say(&format!("{}; {} storage; {frozen}. Trained:", self.device.name(), model.dtype()));
-        for group in group_table(model, &self.options.settings) {
+        for group in group_table(model, self.settings) {
             console.say(&format!("  {group}"));
         }
     }
@@ -185,7 +212,7 @@ impl Run<'_> {
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
     fn recorded_settings(&self, model: &Model<Cpu>) -> Map<String, Value> {
         // Through text, so that an f32 has its shortest decimal: 0.999 and not 0.9990000128746033.
-        let text = serde_json::to_string(&self.options.settings).unwrap_or_default();
+        let text = serde_json::to_string(self.settings).unwrap_or_default();
         let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
         let [hidden, attention, classifier] =
             [model.config().hidden_dropout, model.config().attention_dropout, model.config().classifier_dropout];
@@ -246,7 +273,7 @@ impl Run<'_> {
     ) -> Result<Option<EvaluationReport>, SerinError> {
         let Some(test) = &self.tokenized.test else { return Ok(None) };
         let longest = (0..test.len()).map(|index| test.length(index)).max().unwrap_or(1);
-        let tokens = self.options.settings.micro_batch_tokens.max(longest);
+        let tokens = self.settings.micro_batch_tokens.max(longest);
         let mut space = model.workspace(self.device, tokens, 256)?;
         let mut progress = |done| console.count("evaluating the test data", done, test.len());
         let logits = infer_all(self.device, &model, &mut space, test, None, &mut progress)?;
@@ -268,13 +295,13 @@ impl Run<'_> {
         let results = json!({
             "best_metric": best,
             "best_epoch": epoch,
-            "metric_for_best_model": self.options.settings.metric_for_best_model.key(),
+            "metric_for_best_model": self.settings.metric_for_best_model.key(),
             "selected_on": format!("{:?}", self.options.select_on).to_lowercase(),
             "test": test,
         });
         write_json_atomic(&self.folder.results(), &results)?;
         card.test = test.cloned();
-        if card.selection.is_some() || card.test.is_some() {
+        if best.is_some() {
             let path = self.folder.best().join("README.md");
             let text = card.render();
             serin_checkpoint::save::write_atomic(&path, |file| std::io::Write::write_all(file, text.as_bytes()))?;

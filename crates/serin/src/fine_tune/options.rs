@@ -4,7 +4,7 @@ use crate::device::DeviceOptions;
 use crate::pretrained::PretrainedOptions;
 use serin_data::DataSpec;
 use serin_metrics::TweetEvalTask;
-use serin_train::TrainSettings;
+use serin_train::{SelectionMetric, TrainSettings};
 use std::path::PathBuf;
 
 /// The model to start from.
@@ -39,6 +39,8 @@ pub enum SelectOn {
 pub struct DataOptions {
     /// What is learned from; `None` takes the shipped sentences.
     pub train: Option<DataSpec>,
+    /// The most of the shipped sentences that are learned from, in place of a [`DataSpec::limit`].
+    pub shipped_limit: Option<usize>,
     /// What selects; `None` splits it off the training data, unless the test data selects.
     pub validation: Option<DataSpec>,
     /// What is reported on at the end.
@@ -54,7 +56,7 @@ pub struct TrunkCacheOptions {
     pub enabled: bool,
     /// Its folder; `None` takes the user's cache folder.
     pub folder: Option<PathBuf>,
-    /// The most bytes it may take.
+    /// The most bytes that all caches in the folder may take together.
     pub limit: u64,
 }
 
@@ -67,8 +69,10 @@ pub struct FineTuneOptions {
     pub pretrained: PretrainedOptions,
     /// The data.
     pub data: DataOptions,
-    /// Everything that decides what the loop computes.
+    /// Everything that decides what the loop computes, but for its `metric_for_best_model`.
     pub settings: TrainSettings,
+    /// What selects the best epoch; `None` takes accuracy, or Pearson's correlation for a regression.
+    pub metric_for_best_model: Option<SelectionMetric>,
     /// Layers that are frozen, with the embeddings: `Some(0)` freezes the embeddings alone, `None` nothing.
     pub freeze_layers: Option<usize>,
     /// Threads and precision.
@@ -105,6 +109,7 @@ impl FineTuneOptions {
             pretrained: PretrainedOptions::default(),
             data: DataOptions { validation_fraction: 0.1, ..DataOptions::default() },
             settings: TrainSettings::default(),
+            metric_for_best_model: None,
             freeze_layers: None,
             device: DeviceOptions::default(),
             select_on: SelectOn::Validation,

@@ -5,9 +5,22 @@ use serde_json::json;
 use serin_data::Dataset;
 use serin_model::ModelConfig;
 use serin_text::{Tokenizer, train_byte_level_bpe};
+use serin_train::{TrainSettings, Warmup};
 
 const VOCABULARY: usize = 4000;
 const MAX_LENGTH: usize = 128;
+
+/// Settings that suit it: random weights take far larger steps than pretrained ones, and more of them.
+pub fn settings() -> TrainSettings {
+    TrainSettings {
+        num_train_epochs: 8,
+        learning_rate: 1e-3,
+        head_learning_rate: 1e-3,
+        warmup: Warmup::Ratio(0.1),
+        early_stopping_patience: Some(3),
+        ..TrainSettings::default()
+    }
+}
 
 /// The configuration, and a tokenizer learned from `train`.
 pub(super) fn model(train: &Dataset) -> Result<(ModelConfig, Tokenizer), SerinError> {
