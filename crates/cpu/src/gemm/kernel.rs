@@ -41,6 +41,7 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     ///
     /// # Safety
     /// The same.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // only attention in bf16 pairs calls it
     #[inline(always)]
     unsafe fn block(
         self,
