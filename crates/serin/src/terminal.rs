@@ -1,8 +1,8 @@
 //! Bars and lines on standard error.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serin::fine_tune::Console;
-use serin::train::{EpochSummary, Event, StepReport, TrainError};
+use serin::fine_tune::{Console, SelectOn};
+use serin::train::{EpochSummary, Event, SelectionMetric, StepReport, TrainError};
 use serin_checkpoint::hub::Progress;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -27,15 +27,24 @@ const DOWNLOAD: &str = "{msg} {wide_bar} {bytes}/{total_bytes} [{elapsed}<{eta},
 /// What a training run shows.
 pub struct TrainConsole {
     quiet: bool,
+    /// What the selecting data are called in an epoch's line.
+    selecting: &'static str,
     bar: Option<ProgressBar>,
+    /// Steps of the epoch that an earlier run made: they took none of the bar's time.
+    resumed_at: u64,
     counting: Option<(String, ProgressBar)>,
     downloads: DownloadBars,
 }
 
 impl TrainConsole {
-    /// A console; a quiet one shows nothing.
-    pub fn new(quiet: bool) -> TrainConsole {
-        TrainConsole { quiet, bar: None, counting: None, downloads: DownloadBars::new(quiet) }
+    /// A console for a run; a quiet one shows nothing.
+    pub fn new(select_on: SelectOn, quiet: bool) -> TrainConsole {
+        let selecting = match select_on {
+            SelectOn::Validation => "Eval",
+            SelectOn::Test => "Test",
+        };
+        let downloads = DownloadBars::new(quiet);
+        TrainConsole { quiet, selecting, bar: None, resumed_at: 0, counting: None, downloads }
     }
 
     /// A line, above whatever bar there is.
@@ -63,7 +72,7 @@ impl TrainConsole {
         let Some(bar) = &self.bar else { return };
         let elapsed = bar.elapsed().as_secs_f64().max(1e-9);
         bar.inc(1);
-        let done = bar.position().saturating_sub(self.resumed_at()) as f64;
+        let done = bar.position().saturating_sub(self.resumed_at) as f64;
         let mut message = format!(
             "{}, {:.0} examples/s, loss={:.4}",
             rate(done / elapsed),
@@ -79,32 +88,44 @@ impl TrainConsole {
         bar.set_message(message);
     }
 
-    /// Where the bar stood at its start.
-    fn resumed_at(&self) -> u64 {
-        self.bar.as_ref().and_then(|bar| bar.prefix().split('@').nth(1).and_then(|at| at.parse().ok())).unwrap_or(0)
-    }
-
     fn epoch(&mut self, summary: &EpochSummary) {
         self.clear();
-        let percent = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let loss = summary.report.get("eval_loss");
-        let accuracy = summary.report.get("eval_accuracy").or(Some(summary.selection));
-        let speed = summary.examples_per_second;
-        let mut line = format!(
-            "Epoch {} summary - avg loss: {:.4}, Train acc: {}, Eval acc: {}, Eval loss: {}, {:.0} examples/s, {} + {}",
-            summary.epoch,
-            summary.train_loss,
-            percent(summary.train_accuracy),
-            percent(accuracy),
-            percent(loss),
-            speed,
+        self.note(&self.epoch_line(summary));
+    }
+
+    /// The line that sums an epoch up. Numbers that the problem does not have are left out.
+    fn epoch_line(&self, summary: &EpochSummary) -> String {
+        let split = self.selecting;
+        let mut line = format!("Epoch {} summary - avg loss: {:.4}", summary.epoch, summary.train_loss);
+        let mut add = |name: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                line.push_str(&format!(", {name}: {value:.4}"));
+            }
+        };
+        add("Train acc", summary.train_accuracy);
+        add(&format!("{split} acc"), summary.report.get("eval_accuracy"));
+        add(&format!("{split} loss"), summary.report.get("eval_loss"));
+        if !matches!(summary.metric, SelectionMetric::Accuracy | SelectionMetric::Loss) {
+            add(&format!("{split} {}", metric_name(summary.metric)), Some(summary.selection));
+        }
+        line.push_str(&format!(
+            ", {:.0} examples/s, {} + {}",
+            summary.examples_per_second,
             short(summary.train_time),
-            short(summary.evaluation_time),
-        );
+            short(summary.evaluation_time)
+        ));
         if summary.is_best {
             line.push_str("  * best");
         }
-        self.note(&line);
+        line
+    }
+}
+
+/// A metric as people say it.
+pub fn metric_name(metric: SelectionMetric) -> &'static str {
+    match metric {
+        SelectionMetric::Accuracy => "acc",
+        other => other.key().trim_start_matches("eval_"),
     }
 }
 
@@ -149,7 +170,8 @@ impl Console for TrainConsole {
                 let bar = bar(*steps, TRAIN, self.quiet);
                 bar.set_position(*done);
                 bar.reset_eta();
-                bar.set_prefix(if *done > 0 { format!("epoch {epoch} @{done}") } else { format!("epoch {epoch}") });
+                bar.set_prefix(format!("epoch {epoch}"));
+                self.resumed_at = *done;
                 self.bar = Some(bar);
             }
             Event::Step(report) => self.step(report),

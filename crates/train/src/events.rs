@@ -1,6 +1,7 @@
 //! What a training run tells those who listen: progress bars, logs and metrics only listen.
 
 use crate::error::TrainError;
+use crate::settings::SelectionMetric;
 use serin_metrics::EvaluationReport;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct StepReport {
     pub global_step: u64,
     /// Mean loss of the step's examples.
     pub loss: f64,
+    /// Mean of the steps' losses since the last entry of the log, where one is due.
+    pub logged_loss: Option<f64>,
     /// Mean loss over the epoch so far.
     pub epoch_loss: f64,
     /// Share of the epoch's examples so far that were decided rightly; `None` for regression.
@@ -33,8 +36,8 @@ pub struct StepReport {
     pub skipped_total: u64,
     /// Examples of the step.
     pub examples: usize,
-    /// Tokens of the step.
-    pub tokens: usize,
+    /// Tokens of the run so far.
+    pub tokens_seen: u64,
     /// Examples read so far in the epoch.
     pub examples_in_epoch: u64,
 }
@@ -52,7 +55,9 @@ pub struct EpochSummary {
     pub train_accuracy: Option<f64>,
     /// The evaluation that selects.
     pub report: EvaluationReport,
-    /// The selection metric's value.
+    /// What selects.
+    pub metric: SelectionMetric,
+    /// Its value.
     pub selection: f64,
     /// Whether it is a new best.
     pub is_best: bool,

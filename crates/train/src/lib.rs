@@ -4,6 +4,7 @@
 //! states, a [`Listener`] hears what happens.
 #![forbid(unsafe_code)]
 
+mod collapse;
 mod early_stopping;
 mod error;
 mod evaluation;
@@ -25,7 +26,7 @@ pub use evaluation::{Evaluation, infer_all};
 pub use events::{EpochSummary, Event, Listener, StepReport};
 pub use examples::Examples;
 pub use optimizer::{GroupSummary, Moments, Optimizer, group_table};
-pub use progress::{EpochTotals, Progress};
+pub use progress::{EpochTotals, Progress, UnloggedSteps};
 pub use scaler::GradScaler;
 pub use schedule::Schedule;
 pub use settings::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};

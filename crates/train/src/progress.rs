@@ -19,6 +19,27 @@ pub struct EpochTotals {
     pub seconds: f64,
 }
 
+/// The steps since the last entry of the log: a resumed run logs the same mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnloggedSteps {
+    /// Sum of their losses.
+    pub loss_sum: f64,
+    /// How many.
+    pub steps: u64,
+}
+
+impl UnloggedSteps {
+    /// Takes note of a step; if an entry is `due`, returns its mean loss and begins anew.
+    pub fn push(&mut self, loss: f64, due: bool) -> Option<f64> {
+        self.loss_sum += loss;
+        self.steps += 1;
+        due.then(|| {
+            let UnloggedSteps { loss_sum, steps } = std::mem::take(self);
+            loss_sum / steps as f64
+        })
+    }
+}
+
 /// The position of a run, after a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
@@ -34,6 +55,8 @@ pub struct Progress {
     pub skipped_in_a_row: u32,
     /// The current epoch.
     pub totals: EpochTotals,
+    /// What the log has yet to say.
+    pub unlogged: UnloggedSteps,
     /// The loss scale.
     pub scaler: GradScaler,
     /// The best evaluation so far.
@@ -54,6 +77,7 @@ impl Progress {
             optimizer_steps: 0,
             skipped_in_a_row: 0,
             totals: EpochTotals::default(),
+            unlogged: UnloggedSteps::default(),
             scaler,
             early_stopping: EarlyStopping::default(),
             tokens_seen: 0,

@@ -1,5 +1,6 @@
 //! The training loop: epochs of steps, each followed by an evaluation, until the end, the patience's end, or a stop.
 
+use crate::collapse::Collapse;
 use crate::error::TrainError;
 use crate::evaluation::{Evaluation, infer_all, is_correct};
 use crate::events::{EpochSummary, Event, Listener, StepReport};
@@ -37,6 +38,8 @@ pub struct TrainInputs<'a> {
     pub task: Option<TweetEvalTask>,
     /// Save the state every so many steps, besides every epoch.
     pub save_steps: Option<u64>,
+    /// Make an entry in the log every so many steps, besides every epoch.
+    pub logging_steps: u64,
 }
 
 /// Keeps weights and states; the loop does not know files.
@@ -195,6 +198,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             }
             let report = self.step(epoch, chunk)?;
             listener.on(&Event::Step(&report))?;
+            self.note_of_loss(&report, listener)?;
             self.notes_of_caches(listener)?;
             let due = self.inputs.save_steps.is_some_and(|every| self.progress.global_step.is_multiple_of(every));
             if due && self.progress.step_in_epoch < steps {
@@ -225,6 +229,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let grad_norm = self.update(factor, scale)?;
         let skipped = grad_norm.is_none();
         self.advance(loss, correct, &batch, started, skipped)?;
+        let logged_loss = self.log_loss(loss);
         let (progress, totals) = (&self.progress, &self.progress.totals);
         Ok(StepReport {
             epoch,
@@ -232,6 +237,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             steps_per_epoch: self.steps_per_epoch(),
             global_step: progress.global_step,
             loss,
+            logged_loss,
             epoch_loss: totals.loss_sum / totals.examples as f64,
             train_accuracy: self.train_accuracy(),
             grad_norm,
@@ -240,7 +246,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             skipped,
             skipped_total: progress.scaler.skipped,
             examples: indices.len(),
-            tokens: batch.tokens(),
+            tokens_seen: progress.tokens_seen,
             examples_in_epoch: totals.examples,
         })
     }
@@ -306,6 +312,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         started: Instant,
         skipped: bool,
     ) -> Result<(), TrainError> {
+        let steps_per_epoch = self.steps_per_epoch();
         let progress = &mut self.progress;
         progress.global_step += 1;
         progress.step_in_epoch += 1;
@@ -317,7 +324,9 @@ impl<'a, B: Backend> Trainer<'a, B> {
         totals.correct += correct;
         totals.tokens += batch.tokens() as u64;
         totals.seconds += started.elapsed().as_secs_f64();
-        if progress.scaler.is_exhausted() || progress.skipped_in_a_row >= MOST_SKIPS_IN_A_ROW {
+        // Without a finite loss in all of the data, no scale and no further epoch helps.
+        let hopeless = !loss.is_finite() && u64::from(progress.skipped_in_a_row) >= steps_per_epoch;
+        if progress.scaler.is_exhausted() || progress.skipped_in_a_row >= MOST_SKIPS_IN_A_ROW || hopeless {
             let reason = format!(
                 "gradients were not finite {} steps in a row (loss scale {}, loss {loss})\nhint: lower \
                  --learning-rate, add --warmup-ratio 0.06, or use --precision bf16",
@@ -326,6 +335,24 @@ impl<'a, B: Backend> Trainer<'a, B> {
             return Err(TrainError::Diverged { step: progress.global_step, reason });
         }
         Ok(())
+    }
+
+    /// Adds the step's loss to those that are to be logged; their mean if an entry is due.
+    fn log_loss(&mut self, loss: f64) -> Option<f64> {
+        let Progress { global_step, step_in_epoch, .. } = self.progress;
+        let due = global_step.is_multiple_of(self.inputs.logging_steps.max(1))
+            || step_in_epoch == self.steps_per_epoch()
+            || global_step == self.total_steps();
+        self.progress.unlogged.push(loss, due)
+    }
+
+    /// Says the first of several losses that are no numbers.
+    fn note_of_loss(&self, report: &StepReport, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        if report.loss.is_finite() || self.progress.skipped_in_a_row != 1 {
+            return Ok(());
+        }
+        let note = format!("the loss of step {} is {}; the step is skipped", report.global_step, report.loss);
+        listener.on(&Event::Note(&note))
     }
 
     fn train_accuracy(&self) -> Option<f64> {
@@ -337,7 +364,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
     /// Evaluates, keeps a new best, and saves the state.
     fn conclude_epoch(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<(), TrainError> {
         let started = Instant::now();
-        let evaluation = self.evaluate(listener)?;
+        let (evaluation, collapse) = self.evaluate(listener)?;
         let evaluation_time = started.elapsed();
         let settings = &self.inputs.settings;
         let metric = settings.metric_for_best_model;
@@ -356,6 +383,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
             train_accuracy: (self.inputs.loss.problem_type != serin_model::ProblemType::Regression)
                 .then(|| totals.correct as f64 / totals.examples.max(1) as f64),
             report,
+            metric,
             selection,
             is_best,
             without_improvement: self.progress.early_stopping.counter,
@@ -370,6 +398,9 @@ impl<'a, B: Backend> Trainer<'a, B> {
             keeper.save_best(self.backend, &mut self.model, &summary)?;
         }
         listener.on(&Event::Epoch(&summary))?;
+        if let Some(note) = collapse.note(&self.model.config().labels) {
+            listener.on(&Event::Note(&note))?;
+        }
         if self.progress.early_stopping.should_stop(self.inputs.settings.early_stopping_patience)
             && !self.progress.finished
         {
@@ -378,7 +409,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         self.save_state(keeper, listener)
     }
 
-    fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<Evaluation, TrainError> {
+    fn evaluate(&mut self, listener: &mut dyn Listener) -> Result<(Evaluation, Collapse), TrainError> {
         let selection = self.inputs.selection;
         let mut heard = Ok(());
         let mut progress = |done| {
@@ -391,10 +422,12 @@ impl<'a, B: Backend> Trainer<'a, B> {
         heard?;
         self.notes_of_caches(listener)?;
         let mut evaluation = Evaluation::new(self.model.config(), self.inputs.task)?;
+        let mut collapse = Collapse::default();
         for (index, row) in logits.chunks_exact(self.inputs.loss.labels).enumerate() {
-            evaluation.push(selection.target(index), row)?;
+            let target = selection.target(index);
+            collapse.push(target, evaluation.push(target, row)?);
         }
-        Ok(evaluation)
+        Ok((evaluation, collapse))
     }
 
     fn save_state(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<(), TrainError> {
@@ -419,6 +452,14 @@ fn check(inputs: &TrainInputs<'_>) -> Result<(), TrainError> {
     }
     if inputs.train.is_empty() || inputs.selection.is_empty() {
         return Err(TrainError::Data("there is no example to train on, or none to evaluate with".into()));
+    }
+    let (metric, problem_type) = (inputs.settings.metric_for_best_model, inputs.loss.problem_type);
+    if !metric.fits(problem_type) {
+        return Err(TrainError::Setting(format!(
+            "metric_for_best_model is {}, which a {} has not\nhint: --metric-for-best-model loss always is there",
+            metric.key(),
+            problem_type.hugging_face_name()
+        )));
     }
     match &inputs.settings.class_weights {
         Some(weights) if weights.len() != inputs.loss.labels => Err(TrainError::Setting(format!(

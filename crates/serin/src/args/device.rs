@@ -9,13 +9,13 @@ use serin::{DeviceOptions, Precision};
 pub struct DeviceArgs {
     /// Storage of weights and activations: auto, fp32, bf16 or fp16. auto is bf16 where the CPU multiplies it
     /// natively, else fp32. Results in fp32 equal PyTorch's to about 1e-5; in 16 bits to about 1e-2.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", overrides_with_all = ["fp16", "bf16"])]
     pub precision: Option<Precision>,
     /// The same as --precision fp16.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", overrides_with_all = ["precision", "bf16"])]
     pub fp16: Option<bool>,
     /// The same as --precision bf16.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", overrides_with_all = ["precision", "fp16"])]
     pub bf16: Option<bool>,
     /// Threads that compute; by default one a core. The number never changes results.
     #[arg(long, value_name = "N")]

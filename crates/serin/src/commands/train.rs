@@ -2,9 +2,9 @@
 
 use super::{Ended, interrupt};
 use crate::args::TrainArgs;
-use crate::terminal::{DownloadBars, TrainConsole};
+use crate::terminal::{DownloadBars, TrainConsole, metric_name};
 use serin::SerinError;
-use serin::fine_tune::{FineTuned, StartingModel, fine_tune};
+use serin::fine_tune::{FineTuneOptions, FineTuned, SelectOn, StartingModel, fine_tune};
 use serin::train::Ending;
 use serin_checkpoint::hub::Hub;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
     };
     let command: Vec<String> = std::env::args().map(|argument| shell_word(&argument)).collect();
     let options = args.options(fetch, command.join(" "))?;
-    let mut console = TrainConsole::new(quiet);
+    let mut console = TrainConsole::new(options.select_on, quiet);
     if matches!(options.model, StartingModel::Small) {
         console.note(
             "No --model given: training a small encoder from random weights, which is a try-out and not a pretrained \
@@ -33,11 +33,11 @@ pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
     let stop = interrupt::listen("Finishing the step and saving; once more ends at once.");
     let done = fine_tune(&options, &mut console, &stop)?;
     console.clear();
-    report(&done, &console);
+    report(&done, &options, &console);
     Ok(if done.ending == Ending::Interrupted { Ended::Interrupted } else { Ended::Well })
 }
 
-fn report(done: &FineTuned, console: &TrainConsole) {
+fn report(done: &FineTuned, options: &FineTuneOptions, console: &TrainConsole) {
     let best = done.folder.best();
     match (done.ending, done.best) {
         (Ending::Interrupted, _) => {
@@ -48,10 +48,21 @@ fn report(done: &FineTuned, console: &TrainConsole) {
             return;
         }
         (_, Some((value, epoch))) => {
-            console.note(&format!("Best: {value:.4} in epoch {epoch}"));
+            let split = match options.select_on {
+                SelectOn::Validation => "validation",
+                SelectOn::Test => "test",
+            };
+            let metric = metric_name(done.metric);
+            console.note(&format!("Best {split} {metric}: {value:.4} in epoch {epoch}"));
             console.note("Applying optimal model weights.");
         }
-        (_, None) => console.note("No epoch gave a usable metric; nothing was kept."),
+        (_, None) => {
+            console.note(
+                "No epoch has a value of the selection metric, so none was kept.\nhint: --metric-for-best-model loss \
+                 always has one",
+            );
+            return;
+        }
     }
     if let Some(test) = &done.test {
         println!("{test}");

@@ -2,6 +2,7 @@
 
 use serin_metrics::EvaluationReport;
 use serin_train::EpochSummary;
+use serin_train::report::LogEntry;
 use std::fmt::Write;
 
 /// Everything that the card tells.
@@ -15,7 +16,8 @@ pub(super) struct ModelCard {
     pub(super) command: String,
     /// What the selecting data is, and a warning where it is the test data.
     pub(super) selected_on: String,
-    pub(super) selection: Option<(u32, u64, EvaluationReport)>,
+    /// The best epoch's evaluation.
+    pub(super) selection: Option<LogEntry>,
     pub(super) test: Option<EvaluationReport>,
 }
 
@@ -34,7 +36,8 @@ const SHOWN: [&str; 9] = [
 
 impl ModelCard {
     pub(super) fn set_selection(&mut self, summary: &EpochSummary) {
-        self.selection = Some((summary.epoch, summary.global_step, summary.report.clone()));
+        let epoch = f64::from(summary.epoch);
+        self.selection = Some(LogEntry::new(summary.report.numbers(), epoch, summary.global_step));
     }
 
     /// The file's text.
@@ -49,13 +52,14 @@ impl ModelCard {
         writeln!(text, "---\npipeline_tag: text-classification\ntags:\n- serin\n---\n")?;
         writeln!(text, "# Text classifier: {}\n", self.labels.join(", "))?;
         writeln!(text, "Fine-tuned with Serin {} from {} on {}.\n", env!("CARGO_PKG_VERSION"), self.base, self.data)?;
-        if let Some((epoch, step, report)) = &self.selection {
+        if let Some(entry) = &self.selection {
+            let (epoch, step) = (entry.get("epoch").unwrap_or_default(), entry.step().unwrap_or_default());
             writeln!(text, "## Results on {}\n\nBest weights: epoch {epoch}, step {step}.\n", self.selected_on)?;
-            numbers(text, report)?;
+            numbers(text, |key| entry.get(key))?;
         }
         if let Some(report) = &self.test {
             writeln!(text, "## Results on the test data\n")?;
-            numbers(text, report)?;
+            numbers(text, |key| report.get(key))?;
         }
         writeln!(text, "## Settings\n\n| setting | value |\n| --- | --- |")?;
         for (name, value) in &self.settings {
@@ -69,10 +73,10 @@ impl ModelCard {
     }
 }
 
-fn numbers(text: &mut String, report: &EvaluationReport) -> std::fmt::Result {
+fn numbers(text: &mut String, number: impl Fn(&str) -> Option<f64>) -> std::fmt::Result {
     writeln!(text, "| metric | value |\n| --- | --- |")?;
     for key in SHOWN {
-        if let Some(value) = report.get(key) {
+        if let Some(value) = number(key) {
             let name = key.trim_start_matches("eval_");
             match value.fract() == 0.0 && key == "eval_samples" {
                 true => writeln!(text, "| {name} | {value} |")?,

@@ -29,8 +29,9 @@ impl Splits {
     pub(super) fn load(options: &DataOptions, select_on: SelectOn, seed: u64) -> Result<Splits, SerinError> {
         let mut train = match &options.train {
             Some(spec) => load_dataset(spec)?,
-            None => sentences::dataset()?,
+            None => sentences::dataset(options.shipped_limit, seed)?,
         };
+        refuse_one_class(&train)?;
         let aligned = |spec: &DataSpec| {
             let labels = spec.labels.clone().or_else(|| train.labels.clone());
             load_dataset(&DataSpec { labels, problem_type: Some(train.problem_type), ..spec.clone() })
@@ -53,7 +54,6 @@ impl Splits {
             ));
             (train, validation) = (rest, Some(split));
         }
-        refuse_one_class(&train)?;
         Ok(Splits { train, validation, test, split_note })
     }
 

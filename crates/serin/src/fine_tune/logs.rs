@@ -5,7 +5,7 @@ use super::run_folder::RunFolder;
 use serin_train::report::{
     EarlyStoppingArgs, EarlyStoppingAttributes, EarlyStoppingState, EventFile, JsonlLog, LogEntry, TrainerState,
 };
-use serin_train::{EpochSummary, Event, Listener, StepReport, TrainError, TrainSettings};
+use serin_train::{EpochSummary, Event, Listener, Progress, StepReport, TrainError, TrainSettings};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Logs to files and passes everything on to the console.
@@ -16,22 +16,20 @@ pub(super) struct RunLogs<'a> {
     events: Option<EventFile>,
     state: TrainerState,
     settings: TrainSettings,
-    every: u64,
     steps_per_epoch: u64,
-    /// Sum and number of the losses since the last entry.
-    pending: (f64, u64),
 }
 
 impl<'a> RunLogs<'a> {
-    /// Opens the logs of a run that has made `done` steps; entries beyond them are forgotten.
+    /// Opens the logs of a run that stands at `progress`; entries beyond it are forgotten.
     pub(super) fn open(
         folder: &'a RunFolder,
         console: &'a mut dyn Console,
         settings: &TrainSettings,
         logging_steps: u64,
         tensorboard: bool,
-        done: u64,
+        progress: &Progress,
     ) -> Result<RunLogs<'a>, TrainError> {
+        let done = progress.global_step;
         let log = JsonlLog::resume(&folder.log(), done)?;
         let mut state = match folder.trainer_state().exists() && done > 0 {
             true => TrainerState::load(&folder.trainer_state())?,
@@ -43,33 +41,18 @@ impl<'a> RunLogs<'a> {
             (true, 0) => Some(EventFile::create(&folder.tensorboard(), now())?),
             (true, done) => Some(EventFile::resume(&folder.tensorboard(), now(), done + 1)?),
         };
+        state.num_input_tokens_seen = progress.tokens_seen;
         state.train_batch_size = Some(settings.effective_batch_size() as u64);
         state.num_train_epochs = u64::from(settings.num_train_epochs);
         state.logging_steps = logging_steps;
-        Ok(RunLogs {
-            folder,
-            console,
-            log,
-            events,
-            state,
-            settings: settings.clone(),
-            every: logging_steps.max(1),
-            steps_per_epoch: 1,
-            pending: (0.0, 0),
-        })
+        Ok(RunLogs { folder, console, log, events, state, settings: settings.clone(), steps_per_epoch: 1 })
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), TrainError> {
-        self.pending.0 += report.loss;
-        self.pending.1 += 1;
         self.state.global_step = report.global_step;
-        self.state.num_input_tokens_seen += report.tokens as u64;
+        self.state.num_input_tokens_seen = report.tokens_seen;
         self.state.epoch = f64::from(report.epoch - 1) + report.step_in_epoch as f64 / report.steps_per_epoch as f64;
-        if !report.global_step.is_multiple_of(self.every) && report.step_in_epoch != report.steps_per_epoch {
-            return Ok(());
-        }
-        let loss = self.pending.0 / self.pending.1 as f64;
-        self.pending = (0.0, 0);
+        let Some(loss) = report.logged_loss else { return Ok(()) };
         let norm = report.grad_norm.unwrap_or(f64::NAN);
         let entry = LogEntry::new(
             [
@@ -117,6 +100,13 @@ impl<'a> RunLogs<'a> {
             });
         }
         self.write(LogEntry::new(numbers, self.state.epoch, summary.global_step))
+    }
+
+    /// The evaluation of the best epoch.
+    pub(super) fn best(&self) -> Option<LogEntry> {
+        let step = self.state.best_global_step?;
+        let evaluates = |entry: &&LogEntry| entry.step() == Some(step) && entry.get("eval_samples").is_some();
+        self.state.log_history.iter().find(evaluates).cloned()
     }
 
     fn write(&mut self, entry: LogEntry) -> Result<(), TrainError> {

@@ -1,7 +1,7 @@
 //! The labelled sentences that ship with Serin (CC BY 4.0, see `assets/sentences/README.md`): data for a first try.
 
 use crate::error::SerinError;
-use serin_data::{Columns, Dataset, Example, LabelColumns, LabelSet, ProblemType, Target};
+use serin_data::{Columns, Dataset, Example, LabelColumns, LabelSet, ProblemType, Target, stratified_split};
 
 const FILES: [&str; 3] = [
     include_str!("../../assets/sentences/amazon_cells_labelled.txt"),
@@ -9,8 +9,19 @@ const FILES: [&str; 3] = [
     include_str!("../../assets/sentences/yelp_labelled.txt"),
 ];
 
-/// All 3,000 of them, with the labels `negative` and `positive`.
-pub(super) fn dataset() -> Result<Dataset, SerinError> {
+/// All 3,000 of them, or a sample of `limit`, with the labels `negative` and `positive`.
+pub(super) fn dataset(limit: Option<usize>, seed: u64) -> Result<Dataset, SerinError> {
+    let whole = whole()?;
+    match limit {
+        Some(limit) if limit < whole.len() => {
+            let (_, sample) = stratified_split(&whole, limit as f64 / whole.len() as f64, seed)?;
+            Ok(Dataset { fingerprint: format!("{}-{limit}", sample.fingerprint), ..sample })
+        }
+        _ => Ok(whole),
+    }
+}
+
+fn whole() -> Result<Dataset, SerinError> {
     let lines = FILES.iter().flat_map(|file| file.split('\n')).filter(|line| !line.is_empty());
     let examples: Vec<Example> = lines.zip(1..).filter_map(|(line, row)| example(line, row)).collect();
     let rows = examples.len() as u64;
@@ -39,7 +50,7 @@ mod tests {
 
     #[test]
     fn every_shipped_line_is_an_example_and_the_classes_are_even() {
-        let dataset = dataset().unwrap();
+        let dataset = dataset(None, 1).unwrap();
         assert_eq!(dataset.len(), 3000);
         let positive = dataset.examples.iter().filter(|example| example.target == Target::Class(1)).count();
         assert_eq!(positive, 1500);
