@@ -36,6 +36,15 @@ pub fn texts() -> Vec<String> {
 
 /// Writes a model folder.
 pub fn write_model(folder: &Path, labels: &[&str], problem_type: ProblemType, seed: u64) {
+    write(folder, labels, problem_type, Initializer { seed, range: 0.3 });
+}
+
+/// Writes a model folder whose weights have this standard deviation.
+pub fn write_model_of_range(folder: &Path, range: f32) {
+    write(folder, &SENTIMENT, ProblemType::SingleLabelClassification, Initializer { seed: 7, range });
+}
+
+fn write(folder: &Path, labels: &[&str], problem_type: ProblemType, mut parameters: Initializer) {
     let config = json!({
         "model_type": "roberta", "vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 64, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
@@ -44,7 +53,6 @@ pub fn write_model(folder: &Path, labels: &[&str], problem_type: ProblemType, se
     });
     let mut config = ModelConfig::from_json(&config).unwrap();
     config.set_labels(labels.iter().map(|&label| label.to_owned()).collect(), problem_type);
-    let mut parameters = Initializer { seed, range: 0.3 };
     let contents = FolderContents { config: &config, dtype: DType::F32, parameters: &mut parameters, extra_files: &[] };
     let texts = texts();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -57,8 +65,12 @@ pub struct Place {
 }
 
 impl Place {
+    pub fn empty() -> Place {
+        Place { folder: tempfile::tempdir().unwrap() }
+    }
+
     pub fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
+        let place = Place::empty();
         write_model(&place.path("model"), &SENTIMENT, ProblemType::SingleLabelClassification, 7);
         place
     }
@@ -124,7 +136,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Run {
+    pub fn of(output: Output) -> Run {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
