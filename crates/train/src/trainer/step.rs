@@ -1,0 +1,169 @@
+//! One optimizer step: micro-batches, clipping, the loss scale, and what is noted of it.
+
+use super::Trainer;
+use crate::error::TrainError;
+use crate::evaluation::is_correct;
+use crate::events::{Event, Listener, StepReport};
+use crate::progress::Progress;
+use serin_model::{Batch, DropoutContext, Targets};
+use serin_ops::Backend;
+use std::ops::Range;
+use std::time::Instant;
+
+/// So many steps in a row without finite gradients mean that training has diverged.
+const MOST_SKIPS_IN_A_ROW: u32 = 50;
+
+impl<B: Backend> Trainer<'_, B> {
+    /// One optimizer step on the examples at `indices`.
+    pub(super) fn step(&mut self, epoch: u32, indices: &[u32]) -> Result<StepReport, TrainError> {
+        let started = Instant::now();
+        let config = self.model.config();
+        let batch = self.inputs.train.pack(config, indices);
+        let targets = indices.iter().map(|&index| self.inputs.train.target(index as usize));
+        let targets = self.inputs.loss.targets(targets);
+        let scale = self.progress.scaler.scale;
+        self.model.zero_gradients(self.backend);
+        let (mut loss_sum, mut correct) = (0.0, 0);
+        for run in batch.micro_batches(self.space.tokens()) {
+            let (loss, right) = self.micro_batch(&batch, run, indices, &targets, scale)?;
+            loss_sum += loss;
+            correct += right;
+        }
+        // All weights of the batch's classes may be 0: then there is no loss, and no gradient.
+        let loss = if targets.normalizer > 0.0 { loss_sum / targets.normalizer } else { 0.0 };
+        let factor = self.schedule.factor(self.progress.optimizer_steps);
+        let grad_norm = self.update(factor, scale)?;
+        let skipped = grad_norm.is_none();
+        self.advance(loss, correct, &batch, started, skipped)?;
+        let logged_loss = self.log_loss(loss);
+        let (progress, totals) = (&self.progress, &self.progress.totals);
+        Ok(StepReport {
+            epoch,
+            step_in_epoch: progress.step_in_epoch,
+            steps_per_epoch: self.steps_per_epoch(),
+            global_step: progress.global_step,
+            loss,
+            logged_loss,
+            epoch_loss: totals.loss_sum / totals.examples as f64,
+            train_accuracy: self.train_accuracy(),
+            grad_norm,
+            learning_rate: f64::from(self.inputs.settings.learning_rate) * factor,
+            scale,
+            skipped,
+            skipped_total: progress.scaler.skipped,
+            examples: indices.len(),
+            tokens_seen: progress.tokens_seen,
+            examples_in_epoch: totals.examples,
+        })
+    }
+
+    /// Forward and backward of a run of the batch's sequences: the sum of losses and the number decided rightly.
+    fn micro_batch(
+        &mut self,
+        batch: &Batch,
+        run: Range<usize>,
+        indices: &[u32],
+        targets: &Targets,
+        scale: f32,
+    ) -> Result<(f64, u64), TrainError> {
+        let (first_sequence, first_token) = (run.start as u64, u64::from(batch.offsets[run.start]));
+        let (seed, step) = (self.inputs.settings.seed, self.progress.global_step);
+        let dropout = DropoutContext { seed, step, first_sequence, first_token };
+        let part = batch.slice(run.clone());
+        let indices = &indices[run.clone()];
+        let trunk_drops = !self.model.has_frozen_trunk() || self.inputs.settings.frozen_dropout;
+        let trunk_dropout = trunk_drops.then_some(&dropout);
+        let (backend, space, train) = (self.backend, &mut self.space, self.inputs.train);
+        match &mut self.train_cache {
+            Some(cache) => cache.trunk(backend, &self.model, space, train, indices, &part, trunk_dropout)?,
+            None => self.model.forward_trunk(backend, space, &part, trunk_dropout),
+        }
+        let labels = self.inputs.loss.labels;
+        let values = targets.values[run.start * labels..run.end * labels].to_vec();
+        let part_targets = Targets { kind: targets.kind, values, normalizer: targets.normalizer };
+        let per_row = if targets.normalizer > 0.0 { 1.0 / targets.normalizer } else { 0.0 };
+        let gradient_scale = (f64::from(scale) * per_row) as f32;
+        let output =
+            self.model.train_micro_batch(backend, space, &part, &part_targets, gradient_scale, Some(&dropout))?;
+        let rows = output.logits.chunks_exact(labels).zip(indices);
+        let right = rows.filter(|(logits, index)| is_correct(train.target(**index as usize), logits)).count();
+        Ok((output.loss_sum, right as u64))
+    }
+
+    /// Clips and applies the gradients; returns their norm, or `None` if they were not finite and the step was skipped.
+    fn update(&mut self, factor: f64, scale: f32) -> Result<Option<f64>, TrainError> {
+        let trainable = self.model.trainable();
+        let gradients: Vec<_> = trainable.iter().map(|trainable| (&*trainable.gradient, trainable.len)).collect();
+        let norm = self.backend.gradient_norm(&gradients)?;
+        drop(trainable);
+        self.progress.scaler.update(norm.finite);
+        if !norm.finite {
+            return Ok(None);
+        }
+        let length = norm.sum_of_squares.sqrt() / f64::from(scale);
+        // As torch.nn.utils.clip_grad_norm_ does it, epsilon included.
+        let clip = self.inputs.settings.max_grad_norm.map_or(1.0, |most| (f64::from(most) / (length + 1e-6)).min(1.0));
+        let gradient_scale = (clip / f64::from(scale)) as f32;
+        self.optimizer.step(self.backend, &mut self.model, &self.inputs.settings, factor, gradient_scale);
+        self.progress.optimizer_steps = self.optimizer.steps;
+        Ok(Some(length))
+    }
+
+    /// Takes note of a step that was made.
+    fn advance(
+        &mut self,
+        loss: f64,
+        correct: u64,
+        batch: &Batch,
+        started: Instant,
+        skipped: bool,
+    ) -> Result<(), TrainError> {
+        let steps_per_epoch = self.steps_per_epoch();
+        let progress = &mut self.progress;
+        progress.global_step += 1;
+        progress.step_in_epoch += 1;
+        progress.tokens_seen += batch.tokens() as u64;
+        progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
+        let totals = &mut progress.totals;
+        totals.loss_sum += loss * batch.sequences() as f64;
+        totals.examples += batch.sequences() as u64;
+        totals.correct += correct;
+        totals.tokens += batch.tokens() as u64;
+        totals.seconds += started.elapsed().as_secs_f64();
+        // Without a finite loss in all of the data, no scale and no further epoch helps.
+        let hopeless = !loss.is_finite() && u64::from(progress.skipped_in_a_row) >= steps_per_epoch;
+        if progress.scaler.is_exhausted() || progress.skipped_in_a_row >= MOST_SKIPS_IN_A_ROW || hopeless {
+            let reason = format!(
+                "gradients were not finite {} steps in a row (loss scale {}, loss {loss})\nhint: lower \
+                 --learning-rate, add --warmup-steps 0.06, or use --precision bf16",
+                progress.skipped_in_a_row, progress.scaler.scale
+            );
+            return Err(TrainError::Diverged { step: progress.global_step, reason });
+        }
+        Ok(())
+    }
+
+    /// Adds the step's loss to those that are to be logged; their mean if an entry is due.
+    fn log_loss(&mut self, loss: f64) -> Option<f64> {
+        let Progress { global_step, step_in_epoch, .. } = self.progress;
+        let due = global_step.is_multiple_of(self.inputs.logging_steps.max(1))
+            || step_in_epoch == self.steps_per_epoch()
+            || global_step == self.total_steps();
+        self.progress.unlogged.push(loss, due)
+    }
+
+    /// Says the first of several losses that are no numbers.
+    pub(super) fn note_of_loss(&self, report: &StepReport, listener: &mut dyn Listener) -> Result<(), TrainError> {
+        if report.loss.is_finite() || self.progress.skipped_in_a_row != 1 {
+            return Ok(());
+        }
+        let note = format!("the loss of step {} is {}; the step is skipped", report.global_step, report.loss);
+        listener.on(&Event::Note(&note))
+    }
+
+    fn train_accuracy(&self) -> Option<f64> {
+        let totals = &self.progress.totals;
+        let classifies = self.inputs.loss.problem_type != serin_model::ProblemType::Regression;
+        (classifies && totals.examples > 0).then(|| totals.correct as f64 / totals.examples as f64)
+    }
+}
