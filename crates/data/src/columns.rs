@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{DataError, Location};
-use crate::rows::RowReader;
+use crate::rows::{Row, RowReader};
 
 /// Names for a text column, the likeliest first.
 const TEXT_NAMES: [&str; 5] = ["text", "sentence", "review", "content", "tweet"];
@@ -49,6 +49,16 @@ pub enum LabelColumns {
     One(String),
     /// In one column of 0 and 1 per label.
     Flags(Vec<String>),
+}
+
+impl LabelColumns {
+    /// Where a row's label is: its cell, or the row where it is in several.
+    pub(crate) fn location(&self, row: &Row) -> Location {
+        match self {
+            Self::One(column) => row.location().with_column(column),
+            Self::None | Self::Flags(_) => row.location(),
+        }
+    }
 }
 
 /// Whether labels are needed.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use crate::columns::{ColumnOptions, Columns, LabelColumns, LabelUse};
+use crate::columns::{ColumnOptions, Columns, LabelUse};
 use crate::error::DataError;
 use crate::labels::collect::{LabelCollector, LabelKnowledge};
+use crate::labels::reader::LabelReader;
 use crate::labels::{LabelSet, ProblemType, Target};
 use crate::resolve::{Source, Split};
 use crate::rows::{Cell, Format, ReadOptions, Row, RowReader};
@@ -121,10 +122,7 @@ pub fn load_dataset(spec: &DataSpec) -> Result<Dataset, DataError> {
 }
 
 fn label_collector(spec: &DataSpec, columns: &Columns, reader: &RowReader) -> LabelCollector {
-    let class_names = match &columns.label {
-        LabelColumns::One(column) => reader.label_names(column).map(<[String]>::to_vec),
-        LabelColumns::None | LabelColumns::Flags(_) => None,
-    };
+    let class_names = LabelReader::class_names(reader, columns);
     let knowledge = LabelKnowledge {
         known: spec.labels.clone(),
         renamed: spec.label_map.clone(),

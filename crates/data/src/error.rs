@@ -264,6 +264,15 @@ pub enum DataError {
         /// Of how many.
         total: u64,
     },
+    /// The same, where rows are read one by one.
+    #[error(
+        "{at}: the label is -1, which marks unlabelled text\nhint: use a labelled split (the Hub's `unsupervised` split \
+             has none), or predict instead of evaluating"
+    )]
+    UnlabelledRow {
+        /// The row.
+        at: Location,
+    },
     /// Names that cannot be a label set.
     #[error("not a usable set of labels: {problem}")]
     LabelSet {

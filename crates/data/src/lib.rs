@@ -30,6 +30,7 @@ pub use crate::check::{DataCheck, Finding, Overlap, SplitCheck, Truncation};
 pub use crate::columns::{ColumnOptions, Columns, LabelColumns, LabelUse};
 pub use crate::dataset::{DataSpec, Dataset, Example, load_dataset, text_cell};
 pub use crate::error::{DataError, Location};
+pub use crate::labels::reader::LabelReader;
 pub use crate::labels::{LabelSet, ProblemType, Target};
 pub use crate::resolve::{DataFolder, Source, Split};
 pub use crate::rows::{Cell, Format, ReadOptions, Row, RowReader, count_rows, scan_schema};

@@ -2,7 +2,12 @@
 
 mod support;
 
-use serin_data::{DataError, DataSpec, Dataset, LabelSet, ProblemType, Target, load_dataset};
+use std::path::Path;
+
+use serin_data::{
+    Columns, DataError, DataSpec, Dataset, LabelReader, LabelSet, LabelUse, ProblemType, RowReader, Target,
+    load_dataset,
+};
 use support::*;
 
 fn known(names: &[&str]) -> Option<LabelSet> {
@@ -169,4 +174,93 @@ fn a_fingerprint_follows_content_alone() {
     assert_ne!(one, of("text,label\nb,1\na,0\n", "order.csv"));
     assert_ne!(of("text,label\nab,0\nc,1\n", "a.csv"), of("text,label\na,0\nbc,1\n", "a.csv"));
     assert_eq!(one.len(), 64);
+}
+
+/// Every row's target by a [`LabelReader`], in two passes as an evaluation makes them.
+fn streamed(path: &Path, spec: &DataSpec) -> Result<Vec<Target>, DataError> {
+    let open = || RowReader::open(&source(path), &spec.read).unwrap();
+    let columns = Columns::find(&open(), &spec.columns, LabelUse::Required)?;
+    let problem_type = spec.problem_type.unwrap_or(ProblemType::SingleLabelClassification);
+    let mut labels = LabelReader::new(
+        &columns,
+        &spec.columns,
+        LabelReader::class_names(&open(), &columns),
+        &spec.label_map,
+        spec.labels.clone().unwrap(),
+        problem_type,
+    )?;
+    open().try_for_each(|row| labels.survey(&row?))?;
+    open().map(|row| labels.target(&row?)).collect()
+}
+
+#[test]
+fn rows_read_one_by_one_get_the_labels_of_a_loaded_dataset() {
+    let folder = folder();
+    let single = ProblemType::SingleLabelClassification;
+    let multi = ProblemType::MultiLabelClassification;
+    let lines = |labels: &[&str]| -> String {
+        labels.iter().map(|labels| format!("{{\"text\":\"t\",\"labels\":{labels}}}\n")).collect()
+    };
+    let sentiment = ["negative", "neutral", "positive"];
+    let cases: [(&str, String, &[&str], ProblemType); 12] = [
+        ("names.csv", csv(&["Positive", "NEGATIVE", "LABEL_1"]), &sentiment, single),
+        ("ids.csv", csv(&["2", "0"]), &sentiment, single),
+        ("pandas.csv", csv(&["2.0", "0.0"]), &sentiment, single),
+        ("mixed.csv", csv(&["2.0", "negative"]), &sentiment, single),
+        ("numbers.csv", csv(&["2", "10", "-1"]), &["10", "2", "-1"], single),
+        ("minus.csv", csv(&["-1", "-1"]), &["0", "-1"], single),
+        ("fractions.csv", csv(&["1.0", "2.0"]), &["2.0", "1.0"], single),
+        ("scores.csv", csv(&["2.5", "-1", "3"]), &["LABEL_0"], ProblemType::Regression),
+        ("lists.jsonl", lines(&["[\"A\",\"c\"]", "[]", "[\"b\"]"]), &["c", "b", "x", "a"], multi),
+        ("hot.jsonl", lines(&["[0,1,0]", "[1,1,0]", "[0,0,0]"]), &["a", "b", "c"], multi),
+        ("pairs.jsonl", lines(&["[0,1]", "[1,1]"]), &["a", "b"], multi),
+        ("pair_ids.jsonl", lines(&["[0,1]", "[1]"]), &["a", "b"], multi),
+    ];
+    for (name, content, names, problem_type) in cases {
+        let path = put(&folder, name, content);
+        let wanted = DataSpec { labels: known(names), problem_type: Some(problem_type), ..spec(&path) };
+        let loaded: Vec<Target> =
+            load_dataset(&wanted).unwrap().examples.into_iter().map(|example| example.target).collect();
+        assert_eq!(streamed(&path, &wanted).unwrap(), loaded, "{name}");
+    }
+}
+
+#[test]
+fn rows_read_one_by_one_follow_class_names_maps_and_flag_columns() {
+    let folder = folder();
+    let mut wanted = spec(fixture("hub_snappy.parquet"));
+    wanted.labels = known(&["positive", "neg"]);
+    wanted.label_map = vec![("POS".into(), "positive".into())];
+    let targets = streamed(&fixture("hub_snappy.parquet"), &wanted).unwrap();
+    assert_eq!(targets, LABELS.map(|label| Target::Class(1 - label)));
+    let path = put(&folder, "flags.csv", "text,a,b\nt,1,0\nt,0,True\n");
+    let mut wanted = DataSpec { labels: known(&["b", "A"]), ..spec(&path) };
+    wanted.columns.labels = vec!["a".into(), "b".into()];
+    assert_error(streamed(&path, &wanted), &["list of labels", "single_label_classification"]);
+    wanted.problem_type = Some(ProblemType::MultiLabelClassification);
+    assert_eq!(streamed(&path, &wanted).unwrap(), [Target::Multi(vec![false, true]), Target::Multi(vec![true, false])]);
+    wanted.labels = known(&["b", "c"]);
+    assert_error(streamed(&path, &wanted), &["column `a`", "b, c"]);
+}
+
+#[test]
+fn rows_read_one_by_one_are_refused_at_their_line() {
+    let folder = folder();
+    let refused = |labels: &[&str], parts: &[&str]| {
+        let path = put(&folder, "a.csv", csv(labels));
+        let wanted = DataSpec { labels: known(&["no", "yes"]), ..spec(&path) };
+        assert_error(streamed(&path, &wanted), parts);
+    };
+    refused(&["yes", "maybe"], &["a.csv, line 3", "`label`", "`maybe`", "no, yes", "--label-map"]);
+    refused(&["yes", "2"], &["line 3", "0 to 1"]);
+    refused(&["yes", "-1"], &["line 3", "-1", "unlabelled"]);
+    refused(&["yes", "-1.0"], &["line 3", "-1", "unlabelled"]);
+    refused(&["yes", ""], &["line 3", "label is empty"]);
+    let path = put(&folder, "a.jsonl", "{\"text\":\"t\",\"labels\":[\"no\"]}\n");
+    let mut wanted = DataSpec { labels: known(&["no", "yes"]), ..spec(&path) };
+    assert_error(streamed(&path, &wanted), &["line 1", "list"]);
+    wanted.problem_type = Some(ProblemType::Regression);
+    assert_error(streamed(&path, &wanted), &["line 1", "list", "regression"]);
+    assert_error(streamed(&put(&folder, "b.csv", csv(&["many"])), &wanted), &["line 2", "`many`", "number"]);
+    assert_error(streamed(&put(&folder, "b.csv", csv(&["1e39"])), &wanted), &["line 2", "1e39", "finite"]);
 }

@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::align::DatasetLabel;
+use super::rule::{LabelRule, UNLABELLED, list_refused, multi, score};
 use super::value::{LabelCell, label_cell};
 use super::{LabelSet, ProblemType, Target};
 use crate::columns::{LabelColumns, LabelUse};
 use crate::error::{DataError, Location};
 use crate::rows::Row;
-
-/// What `datasets` writes for the label of an unlabelled row.
-const UNLABELLED: &str = "-1";
 
 /// What is known about the labels before the data is read.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +39,7 @@ pub(crate) struct LabelCollector {
     pub(super) columns: LabelColumns,
     delimiter: Option<String>,
     pub(super) knowledge: LabelKnowledge,
-    /// The class names that the files themselves give.
-    pub(super) class_names: Option<Vec<String>>,
+    pub(super) rule: LabelRule,
     pub(super) distinct: Vec<Distinct>,
     index: HashMap<String, u32>,
     pub(super) rows: Vec<RowLabel>,
@@ -61,24 +57,17 @@ impl LabelCollector {
         columns: LabelColumns,
         delimiter: Option<String>,
         class_names: Option<Vec<String>>,
-        knowledge: LabelKnowledge,
+        mut knowledge: LabelKnowledge,
     ) -> Self {
-        Self {
-            columns,
-            delimiter,
-            knowledge,
-            class_names,
-            distinct: Vec::new(),
-            index: HashMap::new(),
-            rows: Vec::new(),
-        }
+        let rule = LabelRule { class_names, renamed: std::mem::take(&mut knowledge.renamed) };
+        Self { columns, delimiter, knowledge, rule, distinct: Vec::new(), index: HashMap::new(), rows: Vec::new() }
     }
 
     /// Takes the labels of one row.
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), DataError> {
         let label = match label_cell(row, &self.columns, self.delimiter.as_deref())? {
             LabelCell::Missing if self.knowledge.label_use == LabelUse::Required => {
-                return Err(DataError::EmptyLabel { at: self.location(row) });
+                return Err(DataError::EmptyLabel { at: self.columns.location(row) });
             }
             LabelCell::Missing => RowLabel::Missing,
             LabelCell::One(value) => RowLabel::One(self.intern(value, row)),
@@ -91,19 +80,12 @@ impl LabelCollector {
         Ok(())
     }
 
-    fn location(&self, row: &Row) -> Location {
-        match &self.columns {
-            LabelColumns::One(column) => row.location().with_column(column),
-            LabelColumns::None | LabelColumns::Flags(_) => row.location(),
-        }
-    }
-
     fn intern(&mut self, value: String, row: &Row) -> u32 {
         if let Some(&index) = self.index.get(&value) {
             return index;
         }
         let index = self.distinct.len() as u32;
-        let first = self.location(row);
+        let first = self.columns.location(row);
         self.distinct.push(Distinct { value: value.clone(), first });
         self.index.insert(value, index);
         index
@@ -132,12 +114,8 @@ impl LabelCollector {
     /// The index of -1, where it means that there is no label: the classes have other names, or all rows have it.
     fn unlabelled_value(&self) -> Option<u32> {
         let index = self.distinct.iter().position(|label| label.value == UNLABELLED)?;
-        let is_class = |known: &LabelSet| known.position(UNLABELLED).is_ok();
-        let renamed = self.knowledge.renamed.iter().any(|(from, _)| from == UNLABELLED);
-        let meant = self.class_names.is_some()
-            || self.distinct.len() == 1
-            || self.knowledge.known.as_ref().is_some_and(|known| !is_class(known));
-        (meant && !renamed).then_some(index as u32)
+        let alone = self.distinct.len() == 1;
+        self.rule.has_unlabelled_mark(self.knowledge.known.as_ref(), alone).then_some(index as u32)
     }
 
     fn refuse_unlabelled(&self, unlabelled: Option<u32>) -> Result<(), DataError> {
@@ -153,30 +131,23 @@ impl LabelCollector {
         })
     }
 
-    fn renamed<'a>(&'a self, name: &'a str) -> &'a str {
-        let renamed = &self.knowledge.renamed;
-        let exact = renamed.iter().find(|(from, _)| from == name);
-        let found = exact.or_else(|| renamed.iter().find(|(from, _)| from.to_lowercase() == name.to_lowercase()));
-        found.map_or(name, |(_, to)| to.as_str())
-    }
-
     /// The known labels, else the dataset's own; `None` when no row has a label.
     fn label_set(&self, unlabelled: Option<u32>) -> Result<Option<LabelSet>, DataError> {
         if let Some(known) = &self.knowledge.known {
             return Ok(Some(known.clone()));
         }
-        let own = match (&self.columns, &self.class_names) {
+        let own = match (&self.columns, &self.rule.class_names) {
             (LabelColumns::Flags(names), _) | (_, Some(names)) => names.as_slice(),
             _ => {
                 let values = (0u32..).zip(&self.distinct);
                 let values = values.filter(|(index, _)| Some(*index) != unlabelled);
-                let names: Vec<String> = values.map(|(_, label)| self.renamed(&label.value).to_owned()).collect();
+                let names: Vec<String> = values.map(|(_, label)| self.rule.renamed(&label.value).to_owned()).collect();
                 return if names.is_empty() { Ok(None) } else { LabelSet::sorted(names).map(Some) };
             }
         };
         let mut names: Vec<String> = Vec::with_capacity(own.len());
         for name in own {
-            let name = self.renamed(name);
+            let name = self.rule.renamed(name);
             if !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
@@ -190,33 +161,9 @@ impl LabelCollector {
             if Some(index) == unlabelled {
                 return Ok(None);
             }
-            self.class_id(label, labels).map(Some)
+            self.rule.class_id(&label.value, &label.first, labels).map(Some)
         });
         ids.collect()
-    }
-
-    fn class_id(&self, label: &Distinct, labels: &LabelSet) -> Result<u32, DataError> {
-        let refuse = |problem: String, known: &str| DataError::Label {
-            at: label.first.clone(),
-            value: label.value.as_str().into(),
-            problem: problem.into(),
-            known: known.into(),
-        };
-        let Some(names) = &self.class_names else {
-            let value = DatasetLabel::Value(self.renamed(&label.value));
-            return labels.align(value).map_err(|problem| refuse(problem, &labels.describe()));
-        };
-        let by_id = label.value.parse().ok().filter(|&id: &u32| (id as usize) < names.len());
-        let by_name = || names.iter().position(|name| *name == label.value).map(|at| at as u32);
-        let Some(id) = by_id.or_else(by_name) else {
-            let problem = format!("is not one of the file's {} classes", names.len());
-            return Err(refuse(problem, &names.join(", ")));
-        };
-        let name = self.renamed(&names[id as usize]);
-        let named = DatasetLabel::Named { name, id, count: names.len() };
-        labels
-            .align(named)
-            .map_err(|problem| refuse(format!("is named `{name}` in the file, which {problem}"), &labels.describe()))
     }
 
     fn targets(
@@ -225,11 +172,9 @@ impl LabelCollector {
         labels: &LabelSet,
         problem_type: ProblemType,
     ) -> Result<Vec<Target>, DataError> {
-        let flag_ids = self.flag_ids(labels)?;
-        let multi = |on: &mut dyn Iterator<Item = u32>| {
-            let mut flags = vec![false; labels.len()];
-            on.for_each(|id| flags[id as usize] = true);
-            Target::Multi(flags)
+        let flag_ids = match &self.columns {
+            LabelColumns::Flags(names) => self.rule.flag_ids(names, labels)?,
+            LabelColumns::None | LabelColumns::One(_) => Vec::new(),
         };
         let is_single = problem_type == ProblemType::SingleLabelClassification;
         let target = |row: &RowLabel| match row {
@@ -237,52 +182,31 @@ impl LabelCollector {
             RowLabel::One(index) => Ok(match ids[*index as usize] {
                 None => Target::Unlabelled,
                 Some(id) if is_single => Target::Class(id),
-                Some(id) => multi(&mut std::iter::once(id)),
+                Some(id) => multi([id], labels),
             }),
-            RowLabel::Many(_) | RowLabel::Flags(_) if is_single => Err(DataError::Setting(
-                "a row has a list of labels, but the problem type is single_label_classification\n\
-                 hint: pass --problem-type multi_label_classification"
-                    .into(),
-            )),
-            RowLabel::Many(list) => Ok(multi(&mut list.iter().filter_map(|&index| ids[index as usize]))),
+            RowLabel::Many(_) | RowLabel::Flags(_) if is_single => {
+                Err(DataError::Setting(list_refused(problem_type).into()))
+            }
+            RowLabel::Many(list) => Ok(multi(list.iter().filter_map(|&index| ids[index as usize]), labels)),
             RowLabel::Flags(flags) => {
                 let on = flag_ids.iter().zip(flags).filter(|(_, flag)| **flag);
-                Ok(multi(&mut on.map(|(&id, _)| id)))
+                Ok(multi(on.map(|(&id, _)| id), labels))
             }
         };
         self.rows.iter().map(target).collect()
     }
 
-    /// The class id of every flag column.
-    fn flag_ids(&self, labels: &LabelSet) -> Result<Vec<u32>, DataError> {
-        let LabelColumns::Flags(names) = &self.columns else { return Ok(Vec::new()) };
-        let id = |name: &String| {
-            let name = self.renamed(name);
-            labels.position(name).map_err(|problem| DataError::LabelSet {
-                problem: format!("column `{name}` {problem}: {}", labels.describe()),
-            })
-        };
-        names.iter().map(id).collect()
-    }
-
     fn scores(&self) -> Result<Vec<Target>, DataError> {
-        let score = |row: &RowLabel| match row {
+        let target = |row: &RowLabel| match row {
             RowLabel::Missing => Ok(Target::Unlabelled),
-            RowLabel::One(index) => self.score(&self.distinct[*index as usize]).map(Target::Score),
+            RowLabel::One(index) => {
+                let label = &self.distinct[*index as usize];
+                score(&label.value, &label.first).map(Target::Score)
+            }
             RowLabel::Many(_) | RowLabel::Flags(_) => {
-                Err(DataError::Setting("a row has a list of labels, but the problem type is regression".into()))
+                Err(DataError::Setting(list_refused(ProblemType::Regression).into()))
             }
         };
-        self.rows.iter().map(score).collect()
-    }
-
-    fn score(&self, label: &Distinct) -> Result<f32, DataError> {
-        let problem = match label.value.parse::<f32>() {
-            Ok(score) if score.is_finite() => return Ok(score),
-            Ok(_) => "is no finite 32-bit number",
-            Err(_) => "is no number",
-        };
-        let problem = format!("the label `{}` {problem}, as regression needs", label.value);
-        Err(DataError::Cell { at: label.first.clone(), problem })
+        self.rows.iter().map(target).collect()
     }
 }

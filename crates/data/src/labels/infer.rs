@@ -2,6 +2,7 @@
 
 use super::ProblemType;
 use super::collect::{Distinct, LabelCollector, RowLabel};
+use super::rule::{flag_value, whole_number};
 use crate::columns::LabelColumns;
 
 impl LabelCollector {
@@ -10,7 +11,7 @@ impl LabelCollector {
         if self.rows.iter().any(several) {
             return ProblemType::MultiLabelClassification;
         }
-        if self.class_names.is_none() && self.knowledge.known.is_none() {
+        if self.rule.class_names.is_none() && self.knowledge.known.is_none() {
             let numbers: Option<Vec<f64>> = self.distinct.iter().map(|label| label.value.parse().ok()).collect();
             let has_fraction = |number: &f64| number.is_finite() && number.fract() != 0.0;
             if numbers.is_some_and(|numbers| numbers.iter().any(has_fraction)) {
@@ -23,7 +24,7 @@ impl LabelCollector {
     /// Takes lists of 0 and 1 as one flag per label where they cannot be lists of ids: all of one length, and one of
     /// them says a thing twice.
     pub(super) fn read_multi_hot(&mut self) {
-        let is_binary = |label: &Distinct| matches!(label.value.as_str(), "0" | "1" | "true" | "false");
+        let is_binary = |label: &Distinct| flag_value(&label.value).is_some();
         let lists: Option<Vec<&[u32]>> = self
             .rows
             .iter()
@@ -40,8 +41,7 @@ impl LabelCollector {
         if !fits {
             return;
         }
-        let is_set: Vec<bool> =
-            self.distinct.iter().map(|label| matches!(label.value.as_str(), "1" | "true")).collect();
+        let is_set: Vec<bool> = self.distinct.iter().map(|label| flag_value(&label.value) == Some(true)).collect();
         for row in &mut self.rows {
             if let RowLabel::Many(list) = row {
                 let flags = list.iter().map(|&index| is_set[index as usize]).collect();
@@ -50,7 +50,7 @@ impl LabelCollector {
         }
         self.distinct.clear();
         let numbered = || (0..width).map(|id| id.to_string()).collect();
-        let names = self.class_names.take().filter(|names| names.len() == width);
+        let names = self.rule.class_names.take().filter(|names| names.len() == width);
         let known = self.knowledge.known.as_ref().filter(|known| known.len() == width);
         let names = names.or_else(|| known.map(|known| known.names().to_vec()));
         self.columns = LabelColumns::Flags(names.unwrap_or_else(numbered));
@@ -58,13 +58,10 @@ impl LabelCollector {
 
     /// Reads `1.0` as `1` where all labels are whole numbers: how pandas writes ids next to a missing one.
     pub(super) fn drop_zero_fractions(&mut self) {
-        let whole = |label: &Distinct| {
-            let number: f64 = label.value.parse().ok()?;
-            (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
-        };
-        let numbers: Option<Vec<i64>> = self.distinct.iter().map(whole).collect();
+        let numbers: Option<Vec<i64>> = self.distinct.iter().map(|label| whole_number(&label.value)).collect();
+        let is_name = |value: &str| self.knowledge.known.as_ref().is_some_and(|known| known.position(value).is_ok());
         for (label, number) in self.distinct.iter_mut().zip(numbers.unwrap_or_default()) {
-            if label.value.contains(['.', 'e', 'E']) {
+            if label.value.contains(['.', 'e', 'E']) && !is_name(&label.value) {
                 label.value = number.to_string();
             }
         }

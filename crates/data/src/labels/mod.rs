@@ -9,6 +9,8 @@ use crate::error::DataError;
 pub(crate) mod align;
 pub(crate) mod collect;
 mod infer;
+pub(crate) mod reader;
+mod rule;
 pub(crate) mod value;
 
 /// More labels than this are a mistake about the column, such as an id taken for a label.

@@ -5,7 +5,6 @@ mod compare;
 mod evaluate;
 mod inspect;
 mod interrupt;
-mod labels;
 mod predict;
 mod scoring;
 mod train;

@@ -1,13 +1,11 @@
 //! A file of predictions, read as labels and decisions.
 
-use super::super::labels::RowLabels;
 use crate::args::CompareArgs;
 use anyhow::{Context, bail};
 use serin::data::{
-    Cell, ColumnOptions, Columns, DataError, LabelColumns, LabelSet, LabelUse, ProblemType, Row, RowReader, Source,
-    Split, text_cell,
+    Cell, ColumnOptions, Columns, DataError, LabelReader, LabelSet, LabelUse, ProblemType, Row, RowReader, Source,
+    Split, Target, text_cell,
 };
-use serin_model::Target;
 use std::path::{Path, PathBuf};
 
 /// The name of the column of decisions, before an ending such as `_2`.
@@ -20,7 +18,7 @@ pub struct Side {
     path: PathBuf,
     reader: RowReader,
     predicted: String,
-    truth: RowLabels,
+    truth: LabelReader,
     texts: Vec<String>,
     rows: u64,
 }
@@ -57,33 +55,27 @@ impl Side {
             label: args.label_column.clone(),
             ..ColumnOptions::default()
         };
-        let label = Columns::find(&reader, &asked, LabelUse::Required)
-            .with_context(|| format!("{}: the true label is needed to compare with", path.display()))?
-            .label;
-        let class_names = match &label {
-            LabelColumns::One(column) => reader.label_names(column).map(<[String]>::to_vec),
-            LabelColumns::None | LabelColumns::Flags(_) => None,
-        };
+        let columns = Columns::find(&reader, &asked, LabelUse::Required)
+            .with_context(|| format!("{}: the true label is needed to compare with", path.display()))?;
         let texts = match Columns::find(&reader, &args.reading.columns(), LabelUse::Ignored) {
             Ok(columns) => [columns.text].into_iter().chain(columns.pair).collect(),
             Err(error) if args.reading.text_column.is_some() => return Err(error.into()),
             Err(_) => Vec::new(),
         };
-        let truth = RowLabels {
-            columns: label,
-            delimiter: None,
-            class_names,
-            renamed: args.label_map.clone(),
-            known: labels.unwrap_or(&own).clone(),
-            problem_type: ProblemType::SingleLabelClassification,
-            pairs_are_flags: false,
-        };
+        let truth = LabelReader::new(
+            &columns,
+            &asked,
+            LabelReader::class_names(&reader, &columns),
+            &args.label_map,
+            labels.unwrap_or(&own).clone(),
+            ProblemType::SingleLabelClassification,
+        )?;
         Ok(Side { path: path.to_owned(), reader, predicted, truth, texts, rows: 0 })
     }
 
     /// The labels, by id.
     pub fn labels(&self) -> &LabelSet {
-        &self.truth.known
+        self.truth.known()
     }
 
     /// The file.

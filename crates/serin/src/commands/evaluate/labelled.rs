@@ -1,16 +1,16 @@
 //! The labelled rows to measure with: found, and checked to the last row before anything is computed.
 
-use super::super::labels::RowLabels;
 use crate::args::EvaluateArgs;
 use crate::terminal::DownloadBars;
 use serin::classifier::data_problem_type;
 use serin::data::{
-    Cell, Columns, DataError, DataFolder, Format, LabelColumns, LabelSet, LabelUse, ProblemType, ReadOptions, Row,
-    RowReader, Source, Split,
+    self, Columns, DataError, DataFolder, Format, LabelReader, LabelSet, LabelUse, ReadOptions, Row, RowReader, Source,
+    Split,
 };
 use serin::metrics::TweetEvalTask;
 use serin::{Classifier, SerinError};
 use serin_checkpoint::hub::Hub;
+use serin_model::Target;
 use std::path::{Path, PathBuf};
 
 /// Labelled rows.
@@ -22,7 +22,7 @@ pub struct LabelledSource {
     /// Their columns.
     pub columns: Columns,
     /// How labels are read.
-    pub labels: RowLabels,
+    labels: LabelReader,
     /// How many rows there are.
     pub rows: u64,
 }
@@ -43,19 +43,14 @@ impl LabelledSource {
         }
         let column_options = args.data.column_options();
         let columns = Columns::find(&reader, &column_options, LabelUse::Required)?;
-        let class_names = match &columns.label {
-            LabelColumns::One(column) => reader.label_names(column).map(<[String]>::to_vec),
-            LabelColumns::None | LabelColumns::Flags(_) => None,
-        };
-        let labels = RowLabels {
-            columns: columns.label.clone(),
-            delimiter: column_options.label_delimiter,
-            class_names: class_names.filter(|_| problem_type != ProblemType::Regression),
-            renamed: args.data.label_map.clone(),
-            known: LabelSet::new(classifier.labels().to_vec())?,
+        let labels = LabelReader::new(
+            &columns,
+            &column_options,
+            LabelReader::class_names(&reader, &columns),
+            &args.data.label_map,
+            LabelSet::new(classifier.labels().to_vec())?,
             problem_type,
-            pairs_are_flags: true,
-        };
+        )?;
         let mut data = LabelledSource { source, options, columns, labels, rows: 0 };
         data.survey(reader)?;
         Ok(data)
@@ -66,15 +61,15 @@ impl LabelledSource {
         RowReader::open(&self.source, &self.options)
     }
 
+    /// The label of a row.
+    pub fn target(&self, row: &Row) -> Result<Target, DataError> {
+        self.labels.target(row).and_then(|target| model_target(target, row))
+    }
+
     /// Counts the rows and reads every label.
     fn survey(&mut self, reader: RowReader) -> Result<(), DataError> {
-        let mut lists = Lists::default();
         for row in reader {
-            let row = row?;
-            self.labels.target(&row)?;
-            if let LabelColumns::One(column) = &self.columns.label {
-                lists.see(&row, column);
-            }
+            self.labels.survey(&row?)?;
             self.rows += 1;
         }
         if self.rows == 0 {
@@ -82,28 +77,17 @@ impl LabelledSource {
             let hint = if has_header { ": only a header\nhint: if the line is data, pass --no-header" } else { "" };
             return Err(DataError::Empty { path: self.source.path.clone(), hint });
         }
-        self.labels.pairs_are_flags = lists.are_flags();
         Ok(())
     }
 }
 
-/// Whether lists of two under two labels are flags: all have two items, and one says a thing twice, which ids never do.
-#[derive(Default)]
-struct Lists {
-    other_length: bool,
-    repeats: bool,
-}
-
-impl Lists {
-    fn see(&mut self, row: &Row, column: &str) {
-        if let Some(Cell::List(items)) = row.get(column) {
-            self.other_length |= items.len() != 2;
-            self.repeats |= matches!(items.as_slice(), [one, other] if one == other);
-        }
-    }
-
-    fn are_flags(&self) -> bool {
-        self.repeats && !self.other_length
+/// A dataset's target in the vocabulary of models.
+fn model_target(target: data::Target, row: &Row) -> Result<Target, DataError> {
+    match target {
+        data::Target::Class(class) => Ok(Target::Class(class)),
+        data::Target::Multi(flags) => Ok(Target::Multi(flags)),
+        data::Target::Score(score) => Ok(Target::Score(score)),
+        data::Target::Unlabelled => Err(DataError::UnlabelledRow { at: row.location() }),
     }
 }
 

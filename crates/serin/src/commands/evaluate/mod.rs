@@ -95,7 +95,7 @@ impl Run<'_> {
         let logits = self.classifier.logits(&chunk.encoded)?;
         let rows = chunk.rows.iter().zip(&chunk.encoded).zip(logits.chunks_exact(self.classifier.labels().len()));
         for ((row, encoded), logits) in rows {
-            let target = self.data.labels.target(row)?;
+            let target = self.data.target(row)?;
             let prediction = self.classifier.decide(logits, encoded);
             self.measured.push(&target, logits, encoded)?;
             let labels = self.classifier.labels();
