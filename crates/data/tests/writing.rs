@@ -477,6 +477,51 @@ fn multi_label_and_regression_have_their_own_columns() {
 }
 
 #[test]
+fn a_row_without_a_prediction_has_empty_label_and_scores() {
+    let folder = folder();
+    let source = source(fixture("pandas.csv"));
+    let schema = scan_schema(&source, &ReadOptions::default()).unwrap();
+    let row = rows(fixture("pandas.csv")).unwrap().remove(0);
+    let undefined = Prediction {
+        value: PredictedValue::Undefined,
+        probabilities: vec![f32::NAN, f32::NAN],
+        truncated: true,
+        tokens: 7,
+    };
+    let cases = [
+        (
+            ProblemType::SingleLabelClassification,
+            ["predicted_label", "predicted_score", "score_neg", "score_pos"].as_slice(),
+        ),
+        (ProblemType::MultiLabelClassification, &["predicted_labels", "score_neg", "score_pos"]),
+        (ProblemType::Regression, &["predicted_score"]),
+    ];
+    for (problem, empty) in cases {
+        for name in ["u.csv", "u.jsonl", "u.parquet"] {
+            let output = folder.path().join(name);
+            let columns = PredictionColumns::new(problem, Some(&labels()), &schema).unwrap();
+            let identity = RunIdentity::new(&source, BTreeMap::new()).unwrap();
+            let format = OutputFormat::from_name(&output).unwrap();
+            let mut writer =
+                RowWriter::create(&output, format, Arc::clone(&schema), columns, Start::Overwrite, identity).unwrap();
+            writer.write(&row, &undefined).unwrap();
+            writer.finish().unwrap();
+            let written = rows(&output).unwrap().remove(0);
+            for column in empty {
+                let cell = written.get(column).unwrap();
+                let nothing = if name == "u.csv" { Cell::Text("".into()) } else { Cell::Null };
+                assert_eq!(cell, nothing, "{problem:?} {name} {column}");
+            }
+            let expected = match name {
+                "u.csv" => (Cell::Text("true".into()), Cell::Text("7".into())),
+                _ => (Cell::Bool(true), Cell::Integer(7)),
+            };
+            assert_eq!((written.get("truncated").unwrap(), written.get("tokens").unwrap()), expected, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_prediction_that_does_not_fit_the_labels_is_refused_and_closes_the_output() {
     let folder = folder();
     let source = source(fixture("pandas.csv"));

@@ -237,13 +237,18 @@ fn predicted_column(rows: &[Vec<PredictedCell<'_>>], index: usize, field: &Field
         DataType::List(_) => {
             let mut builder = ListBuilder::new(StringBuilder::new());
             values.for_each(|value| {
-                if let Some(PredictedCell::List(texts)) = value {
-                    texts.iter().for_each(|text| builder.values().append_value(text));
-                }
-                builder.append(true);
+                let list = if let Some(PredictedCell::List(texts)) = value { Some(texts) } else { None };
+                list.into_iter().flatten().for_each(|text| builder.values().append_value(text));
+                builder.append(list.is_some());
             });
             Arc::new(builder.finish())
         }
-        _ => Arc::new(values.map(|value| value.map(|value| value.text())).collect::<StringArray>()),
+        _ => {
+            let text = |value: &PredictedCell<'_>| match value {
+                PredictedCell::Text(text) => Some((*text).to_owned()),
+                _ => None,
+            };
+            Arc::new(values.map(|value| value.and_then(text)).collect::<StringArray>())
+        }
     }
 }

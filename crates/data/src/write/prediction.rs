@@ -17,7 +17,7 @@ const LABEL_SEPARATOR: &str = "|";
 pub struct Prediction {
     /// The answer.
     pub value: PredictedValue,
-    /// The probability of every label, by id; empty for regression.
+    /// The probability of every label, by id; empty for regression. Not looked at where there is no prediction.
     pub probabilities: Vec<f32>,
     /// Whether the text was longer than the model takes.
     pub truncated: bool,
@@ -34,6 +34,9 @@ pub enum PredictedValue {
     Labels(Vec<u32>),
     /// Regression: a number.
     Score(f32),
+    /// None, of any problem type: the model's output is not a number. Label and scores stay empty: nothing in CSV, null
+    /// elsewhere.
+    Undefined,
 }
 
 /// A prediction's value in one output column.
@@ -44,6 +47,7 @@ pub(crate) enum PredictedCell<'a> {
     Number(f32),
     Flag(bool),
     Count(u32),
+    Missing,
 }
 
 /// The columns that predictions add to a row, in order:
@@ -101,23 +105,27 @@ impl PredictionColumns {
     pub(crate) fn values<'a>(&'a self, prediction: &'a Prediction) -> Result<Vec<PredictedCell<'a>>, DataError> {
         let misfit = || DataError::Setting("a prediction does not fit the labels it is written for".into());
         let name = |id: &u32| self.labels.get(*id as usize).map(String::as_str).ok_or_else(misfit);
-        if prediction.probabilities.len() != self.labels.len() {
-            return Err(misfit());
-        }
         let mut values = Vec::with_capacity(self.names.len());
-        match (&prediction.value, self.problem_type) {
-            (PredictedValue::Class(id), ProblemType::SingleLabelClassification) => {
-                values.push(PredictedCell::Text(name(id)?));
-                let probability = prediction.probabilities.get(*id as usize).copied();
-                values.push(PredictedCell::Number(probability.ok_or_else(misfit)?));
+        if prediction.value == PredictedValue::Undefined {
+            // All but the two about the text.
+            values.resize(self.names.len().saturating_sub(2), PredictedCell::Missing);
+        } else if prediction.probabilities.len() != self.labels.len() {
+            return Err(misfit());
+        } else {
+            match (&prediction.value, self.problem_type) {
+                (PredictedValue::Class(id), ProblemType::SingleLabelClassification) => {
+                    values.push(PredictedCell::Text(name(id)?));
+                    let probability = prediction.probabilities.get(*id as usize).copied();
+                    values.push(PredictedCell::Number(probability.ok_or_else(misfit)?));
+                }
+                (PredictedValue::Labels(ids), ProblemType::MultiLabelClassification) => {
+                    values.push(PredictedCell::List(ids.iter().map(name).collect::<Result<_, _>>()?));
+                }
+                (PredictedValue::Score(score), ProblemType::Regression) => values.push(PredictedCell::Number(*score)),
+                _ => return Err(misfit()),
             }
-            (PredictedValue::Labels(ids), ProblemType::MultiLabelClassification) => {
-                values.push(PredictedCell::List(ids.iter().map(name).collect::<Result<_, _>>()?));
-            }
-            (PredictedValue::Score(score), ProblemType::Regression) => values.push(PredictedCell::Number(*score)),
-            _ => return Err(misfit()),
+            values.extend(prediction.probabilities.iter().map(|&probability| PredictedCell::Number(probability)));
         }
-        values.extend(prediction.probabilities.iter().map(|&probability| PredictedCell::Number(probability)));
         values.push(PredictedCell::Flag(prediction.truncated));
         values.push(PredictedCell::Count(prediction.tokens));
         Ok(values)
@@ -178,6 +186,7 @@ impl PredictedCell<'_> {
             Self::Number(number) => Cow::Owned(format!("{number:?}")),
             Self::Flag(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
             Self::Count(count) => Cow::Owned(count.to_string()),
+            Self::Missing => Cow::Borrowed(""),
         }
     }
 
@@ -187,6 +196,7 @@ impl PredictedCell<'_> {
             Self::Text(text) => Value::from(*text).to_string(),
             Self::List(texts) => Value::from(texts.as_slice()).to_string(),
             Self::Number(number) if !number.is_finite() => "null".into(),
+            Self::Missing => "null".into(),
             Self::Number(_) | Self::Flag(_) | Self::Count(_) => self.text().into_owned(),
         }
     }

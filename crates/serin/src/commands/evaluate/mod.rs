@@ -6,7 +6,7 @@ mod worst;
 
 use super::Ended;
 use super::scoring::{
-    Chunk, Fed, Feed, Meter, Opened, Pace, Recorder, check_output, open_classifier, prediction_columns,
+    Chunk, Fed, Feed, Meter, Opened, Pace, Recorder, check_output, is_defined, open_classifier, prediction_columns,
 };
 use crate::args::EvaluateArgs;
 use anyhow::Context;
@@ -53,6 +53,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> anyhow::Result<Ended> {
     if !quiet {
         eprintln!("{}", meter.summary(classifier.text_settings().max_length));
     }
+    meter.warning().iter().for_each(|warning| eprintln!("{warning}"));
     print_report(args, &classifier, &measured.report(meter.truncated()))?;
     Ok(Ended::Well)
 }
@@ -94,9 +95,11 @@ impl Run<'_> {
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), SerinError> {
         let logits = self.classifier.logits(&chunk.encoded)?;
         let rows = chunk.rows.iter().zip(&chunk.encoded).zip(logits.chunks_exact(self.classifier.labels().len()));
+        let mut undefined = 0;
         for ((row, encoded), logits) in rows {
             let target = self.data.target(row)?;
             let prediction = self.classifier.decide(logits, encoded);
+            undefined += u64::from(!is_defined(&prediction));
             self.measured.push(&target, logits, encoded)?;
             let labels = self.classifier.labels();
             self.worst.offer(row, &target, &prediction, logits, encoded.full_length, labels);
@@ -104,7 +107,7 @@ impl Run<'_> {
                 recorder.write(row, encoded.full_length, logits, &prediction)?;
             }
         }
-        self.meter.add(chunk);
+        self.meter.add(chunk, undefined);
         Ok(())
     }
 }

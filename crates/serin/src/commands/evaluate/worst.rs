@@ -1,6 +1,6 @@
 //! The rows that the model is most confidently wrong about.
 
-use super::super::scoring::{Recorder, prediction_columns};
+use super::super::scoring::{Recorder, is_defined, prediction_columns};
 use serde_json::{Map, Value};
 use serin::data::{Cell, Format, OutputFormat, ReadOptions, Row, RowReader, RowWriter, RunIdentity, Source, Start};
 use serin::{Classifier, Prediction, SerinError};
@@ -45,9 +45,11 @@ impl Worst {
         full_length: usize,
         labels: &[String],
     ) {
-        let wrongness = wrongness(target, prediction);
-        // A prediction that is not a number cannot be written, and is counted elsewhere.
-        let Some(wrongness) = wrongness.filter(|wrongness| self.limit > 0 && !wrongness.is_nan()) else { return };
+        if self.limit == 0 || !is_defined(prediction) {
+            // Without a prediction there is no confidence; such rows are counted elsewhere.
+            return;
+        }
+        let Some(wrongness) = wrongness(target, prediction) else { return };
         let least = self.kept.peek().map(|Reverse(least)| least.wrongness);
         if self.kept.len() == self.limit {
             if least.is_some_and(|least| wrongness <= least) {

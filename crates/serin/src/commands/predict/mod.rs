@@ -6,7 +6,7 @@ mod table;
 
 use super::Ended;
 use super::interrupt;
-use super::scoring::{Chunk, Fed, Feed, Meter, Pace, Recorder, open_classifier};
+use super::scoring::{Chunk, Fed, Feed, Meter, Pace, Recorder, is_defined, open_classifier};
 use crate::args::PredictArgs;
 use input::Input;
 use serin::{Classifier, SerinError};
@@ -89,6 +89,7 @@ impl Run<'_> {
         loop {
             if stop.load(Ordering::SeqCst) {
                 self.meter.clear();
+                self.meter.warning().iter().for_each(|warning| eprintln!("{warning}"));
                 eprintln!("{}", interrupted(self.recorder.rows(), output));
                 return Ok(Ended::Interrupted);
             }
@@ -103,20 +104,23 @@ impl Run<'_> {
         if !quiet {
             eprintln!("{}", self.meter.summary(self.classifier.text_settings().max_length));
         }
+        self.meter.warning().iter().for_each(|warning| eprintln!("{warning}"));
         Ok(Ended::Well)
     }
 
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), SerinError> {
         let logits = self.classifier.logits(&chunk.encoded)?;
         let rows = chunk.rows.iter().zip(&chunk.encoded).zip(logits.chunks_exact(self.classifier.labels().len()));
+        let mut undefined = 0;
         for ((row, encoded), logits) in rows {
             let prediction = self.classifier.decide(logits, encoded);
+            undefined += u64::from(!is_defined(&prediction));
             self.recorder.write(row, encoded.full_length, logits, &prediction)?;
         }
         if self.pace == Pace::Prompt {
             self.recorder.flush()?;
         }
-        self.meter.add(chunk);
+        self.meter.add(chunk, undefined);
         Ok(())
     }
 }

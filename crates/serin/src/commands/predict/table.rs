@@ -1,5 +1,6 @@
 //! A few predictions for eyes.
 
+use super::super::scoring::is_defined;
 use serin::{Classifier, SerinError};
 use std::io::{self, Write, stdout};
 
@@ -17,11 +18,16 @@ pub fn print(classifier: &mut Classifier, texts: &[String], raw_scores: bool) ->
         .zip(logits.chunks_exact(classifier.labels().len()))
         .map(|((text, encoded), logits)| {
             let prediction = classifier.decide(logits, encoded);
+            let defined = is_defined(&prediction);
             let raw = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let score = if raw_scores { raw } else { prediction.score };
             let cut =
                 prediction.truncated.then(|| format!("read {} of {} tokens", encoded.ids.len(), encoded.full_length));
-            let label = if prediction.label.is_empty() { "(none)".to_owned() } else { prediction.label };
+            let label = match prediction.label {
+                _ if !defined => "(no prediction)".to_owned(),
+                label if label.is_empty() => "(none)".to_owned(),
+                label => label,
+            };
             Line { label, score: format!("{score:.4}"), text: one_line(text), cut }
         })
         .collect();

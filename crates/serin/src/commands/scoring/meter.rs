@@ -18,6 +18,7 @@ pub struct Meter {
     rows: u64,
     truncated: u64,
     empty: u64,
+    undefined: u64,
 }
 
 impl Meter {
@@ -27,7 +28,7 @@ impl Meter {
         set_style(&bar, if total.is_some() { KNOWN } else { UNKNOWN });
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
-        Meter { bar, started: Instant::now(), rows: 0, truncated: 0, empty: 0 }
+        Meter { bar, started: Instant::now(), rows: 0, truncated: 0, empty: 0, undefined: 0 }
     }
 
     /// Counts the rows of a source beside the work, and shows the remaining time from then on.
@@ -51,8 +52,9 @@ impl Meter {
         self.started = Instant::now();
     }
 
-    /// Rows that are done.
-    pub fn add(&mut self, chunk: &Chunk) {
+    /// Rows that are done, `undefined` of them without a prediction.
+    pub fn add(&mut self, chunk: &Chunk, undefined: u64) {
+        self.undefined += undefined;
         self.rows += chunk.rows.len() as u64;
         self.truncated += chunk.encoded.iter().filter(|encoded| encoded.truncated()).count() as u64;
         self.empty += chunk.empty as u64;
@@ -72,6 +74,17 @@ impl Meter {
     /// Takes the bar off the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// A word on rows without a prediction, where there are any.
+    pub fn warning(&self) -> Option<String> {
+        (self.undefined > 0).then(|| {
+            format!(
+                "warning: rows without a prediction, because the model's output is not a finite number: {}\n\
+                 hint: is it so with --precision fp32, too? then the weights are broken",
+                HumanCount(self.undefined)
+            )
+        })
     }
 
     /// What was done, in a line or two.

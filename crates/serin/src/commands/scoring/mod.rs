@@ -7,7 +7,7 @@ mod recorded;
 
 pub use feed::{Chunk, Fed, Feed, Pace};
 pub use meter::Meter;
-pub use recorded::{Recorder, prediction_columns};
+pub use recorded::{Recorder, is_defined, prediction_columns};
 
 use crate::args::{DeviceArgs, ModelArgs};
 use crate::terminal::DownloadBars;

@@ -21,6 +21,11 @@ fn written_type(classifier: &Classifier) -> ProblemType {
     }
 }
 
+/// Whether there is a prediction: none where an output is not a finite number.
+pub fn is_defined(prediction: &Prediction) -> bool {
+    prediction.scores.iter().all(|score| score.is_finite())
+}
+
 /// A writer of rows and what a model says of them.
 pub struct Recorder {
     writer: RowWriter,
@@ -34,10 +39,11 @@ impl Recorder {
         Recorder { writer, problem_type: written_type(classifier), raw_scores }
     }
 
-    /// Writes one row, whose text has `full_length` tokens before it is cut.
+    /// Writes one row, whose text has `full_length` tokens before it is cut; without label and scores where there is no
+    /// prediction.
     ///
     /// # Errors
-    /// A prediction that is not a number, and whatever hinders writing.
+    /// Whatever hinders writing.
     pub fn write(
         &mut self,
         row: &Row,
@@ -45,15 +51,9 @@ impl Recorder {
         logits: &[f32],
         prediction: &Prediction,
     ) -> Result<(), SerinError> {
-        if prediction.scores.iter().any(|score| score.is_nan()) {
-            return Err(SerinError::Usage(format!(
-                "{}: the model's output for this text is not a number\nhint: is it so with --precision fp32, too? \
-                 then the weights are broken",
-                row.location()
-            )));
-        }
         let ids = || prediction.label_ids.iter().map(|&id| id as u32);
         let value = match self.problem_type {
+            _ if !is_defined(prediction) => PredictedValue::Undefined,
             ProblemType::SingleLabelClassification => PredictedValue::Class(ids().next().unwrap_or_default()),
             ProblemType::MultiLabelClassification => PredictedValue::Labels(ids().collect()),
             ProblemType::Regression => PredictedValue::Score(prediction.score),
