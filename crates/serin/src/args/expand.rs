@@ -231,8 +231,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         fs::write(&path, file).unwrap();
-        let typed = ["serin", "train", "--config", path.to_str().unwrap()].iter().chain(flags);
-        let Command::Train(train) = Cli::try_parse_from(expand(typed.map(OsString::from).collect())?).unwrap().command
+        let path = path.to_str().unwrap();
+        let typed = [&["serin", "train", "--config", path], flags].concat();
+        let Command::Train(train) =
+            Cli::try_parse_from(expand(typed.iter().map(OsString::from).collect())?).unwrap().command
         else {
             panic!("parsed as another command")
         };
