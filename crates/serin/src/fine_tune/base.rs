@@ -134,6 +134,7 @@ impl Base {
         let mut hash = Xxh3::new();
         match &self.weights {
             BaseWeights::Checkpoint(folder) => {
+                hash.update(serde_json::Value::Object(folder.config().raw.clone()).to_string().as_bytes());
                 for view in folder.weights().views() {
                     hash.update(view.name.as_bytes());
                     hash.update(view.data);
