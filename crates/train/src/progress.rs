@@ -85,3 +85,10 @@ impl Progress {
         }
     }
 }
+
+impl EpochTotals {
+    /// Mean loss of the epoch so far.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss_sum / self.examples.max(1) as f64
+    }
+}

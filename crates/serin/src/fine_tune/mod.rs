@@ -127,11 +127,12 @@ impl Run<'_> {
     fn train(&self, console: &mut dyn Console, stop: &AtomicBool) -> Result<Outcome, SerinError> {
         let model = self.build()?;
         let (train, selection) = (&self.tokenized.train, self.selection());
-        let recorded = self.recorded_settings(&model);
+        let fingerprint = self.base.fingerprint();
+        let recorded = self.recorded_settings(&model, &fingerprint);
         let caches = match self.settings.frozen_dropout {
             true => None,
             false => {
-                caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
+                caches::open(&self.options.trunk_cache, &fingerprint, self.device, &model, train, selection, console)?
             }
         };
         let inputs = TrainInputs {
@@ -221,7 +222,7 @@ impl Run<'_> {
     }
 
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
-    fn recorded_settings(&self, model: &Model<Cpu>) -> Map<String, Value> {
+    fn recorded_settings(&self, model: &Model<Cpu>, fingerprint: &str) -> Map<String, Value> {
         // Through text, so that an f32 has its shortest decimal: 0.999 and not 0.9990000128746033.
         let text = serde_json::to_string(self.settings).unwrap_or_default();
         let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
@@ -231,7 +232,7 @@ impl Run<'_> {
         let split = |data: &Option<serin_data::Dataset>| data.as_ref().map(|data| data.fingerprint.clone());
         let others = [
             ("model", json!(self.base.name)),
-            ("model_fingerprint", json!(self.base.fingerprint())),
+            ("model_fingerprint", json!(fingerprint)),
             ("freeze_layers", json!(self.options.freeze_layers)),
             ("precision", json!(model.dtype().to_string())),
             ("isa", json!(self.device.isa().best().name())),

@@ -8,7 +8,7 @@ use crate::evaluation::{Evaluation, infer_all};
 use crate::events::{EpochSummary, Event, Listener};
 use crate::examples::Examples;
 use crate::optimizer::Optimizer;
-use crate::progress::{EpochTotals, Progress};
+use crate::progress::Progress;
 use crate::scaler::GradScaler;
 use crate::schedule::Schedule;
 use crate::settings::{LossScaling, TrainSettings};
@@ -225,7 +225,7 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let summary = EpochSummary {
             epoch,
             global_step,
-            train_loss: totals.loss_sum / totals.examples.max(1) as f64,
+            train_loss: totals.mean_loss(),
             train_accuracy: (self.inputs.loss.problem_type != serin_model::ProblemType::Regression)
                 .then(|| totals.correct as f64 / totals.examples.max(1) as f64),
             report,
@@ -314,12 +314,5 @@ fn check(inputs: &TrainInputs<'_>) -> Result<(), TrainError> {
             inputs.loss.labels
         ))),
         _ => Ok(()),
-    }
-}
-
-impl EpochTotals {
-    /// Mean loss of the epoch so far.
-    pub fn mean_loss(&self) -> f64 {
-        self.loss_sum / self.examples.max(1) as f64
     }
 }
