@@ -26,13 +26,14 @@ pub enum Op {
     GatherRows,
     ScatterAddRows,
     Loss,
+    VocabularyLoss,
     GradientNorm,
     Adamw,
 }
 
 impl Op {
     /// All of them, in the order of the trait.
-    pub const ALL: [Op; 20] = [
+    pub const ALL: [Op; 21] = [
         Op::Memory,
         Op::Weight,
         Op::Embed,
@@ -51,6 +52,7 @@ impl Op {
         Op::GatherRows,
         Op::ScatterAddRows,
         Op::Loss,
+        Op::VocabularyLoss,
         Op::GradientNorm,
         Op::Adamw,
     ];
@@ -76,6 +78,7 @@ impl Op {
             Op::GatherRows => "gather_rows",
             Op::ScatterAddRows => "scatter_add_rows",
             Op::Loss => "loss",
+            Op::VocabularyLoss => "vocabulary_loss",
             Op::GradientNorm => "gradient_norm",
             Op::Adamw => "adamw",
         }

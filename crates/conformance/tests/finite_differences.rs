@@ -287,3 +287,16 @@ fn losses() {
         });
     }
 }
+
+#[test]
+fn vocabulary_loss() {
+    let (rows, classes, targets) = (3, 5, vec![4, 0, 2]);
+    let logits = numbers(rows * classes, 1);
+    let mut d_logits = of(&logits);
+    R.vocabulary_loss(&mut d_logits, &targets, rows, classes, Some(0.25), &mut zeros(2 * rows));
+    check("logits", &logits, &d_logits.values, |logits| {
+        let mut losses = zeros(2 * rows);
+        R.vocabulary_loss(&mut of(logits), &targets, rows, classes, None, &mut losses);
+        0.25 * losses.values.iter().step_by(2).sum::<f64>()
+    });
+}

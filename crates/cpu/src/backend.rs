@@ -327,6 +327,18 @@ impl Backend for Cpu {
         rows::loss::loss(self, kind, logits, targets, rows, labels, gradient_scale, losses, d_logits);
     }
 
+    fn vocabulary_loss(
+        &self,
+        logits: &mut AlignedBuffer,
+        targets: &Vec<u32>,
+        rows: usize,
+        classes: usize,
+        gradient_scale: Option<f32>,
+        losses: &mut AlignedBuffer,
+    ) {
+        rows::vocabulary_loss::vocabulary_loss(self, logits, targets, rows, classes, gradient_scale, losses);
+    }
+
     fn gradient_norm(&self, gradients: &[(&AlignedBuffer, usize)]) -> Result<GradientNorm, DeviceError> {
         Ok(rows::optimizer::gradient_norm(self, gradients))
     }

@@ -355,6 +355,21 @@ pub trait Backend: Sized + Send + Sync + 'static {
         d_logits: Option<&mut Self::Buffer>,
     );
 
+    /// The cross-entropy of each row against one class of many: `log Σ_c e^(z_c) - z_target`.
+    ///
+    /// `logits` `[rows, classes]`, the storage type; `targets` one class a row; `losses` `[rows, 2]`, `F32`: the loss, and 1
+    /// where the target is the first class with the highest logit, else 0. With a `gradient_scale` the logits are
+    /// overwritten by the gradient of `gradient_scale · Σ losses` with respect to them.
+    fn vocabulary_loss(
+        &self,
+        logits: &mut Self::Buffer,
+        targets: &Self::Indices,
+        rows: usize,
+        classes: usize,
+        gradient_scale: Option<f32>,
+        losses: &mut Self::Buffer,
+    );
+
     /// The sum of squares of gradients and whether all are finite. Waits.
     fn gradient_norm(&self, gradients: &[(&Self::Buffer, usize)]) -> Result<GradientNorm, DeviceError>;
     /// One step of AdamW (Loshchilov & Hutter 2019, as `torch.optim.AdamW`) on every slot:

@@ -71,7 +71,7 @@ impl Case for Loss {
 }
 
 /// Errors of a row's loss and of its gradient.
-fn softmax_errors(z: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
+pub(super) fn softmax_errors(z: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
     let largest = z.iter().fold(f64::NEG_INFINITY, |largest, &z| largest.max(z));
     let log_sum = largest + z.iter().map(|z| (z - largest).exp()).sum::<f64>().ln();
     let size = z.iter().fold(log_sum.abs(), |size, z| size.max(z.abs()));

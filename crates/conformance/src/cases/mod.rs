@@ -14,6 +14,7 @@ mod linear_backward_input;
 mod linear_backward_weight;
 mod loss;
 mod rows;
+mod vocabulary_loss;
 
 use crate::op::Op;
 use crate::trial::Trial;
@@ -58,6 +59,7 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
     dropout::each(visitor);
     rows::each(visitor);
     loss::each(visitor);
+    vocabulary_loss::each(visitor);
     gradient_norm::each(visitor);
     adamw::each(visitor);
 }

@@ -12,5 +12,6 @@ pub(crate) mod optimizer;
 mod split;
 #[cfg(test)]
 mod tests;
+pub(crate) mod vocabulary_loss;
 
 pub(crate) use convert::{fill_zero, read, write};

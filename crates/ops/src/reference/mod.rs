@@ -478,6 +478,29 @@ impl<T: Real> Backend for Reference<T> {
         }
     }
 
+    fn vocabulary_loss(
+        &self,
+        logits: &mut Self::Buffer,
+        targets: &Vec<u32>,
+        rows: usize,
+        classes: usize,
+        gradient_scale: Option<f32>,
+        losses: &mut Self::Buffer,
+    ) {
+        for r in 0..rows {
+            let row = &mut logits.values[r * classes..(r + 1) * classes];
+            let target = targets[r] as usize;
+            let (loss, gradient) = rows::class_cross_entropy(row, target);
+            losses.values[2 * r] = loss;
+            losses.values[2 * r + 1] = T::of(f64::from(u8::from(rows::is_highest(row, target))));
+            if let Some(scale) = gradient_scale {
+                for (to, slope) in row.iter_mut().zip(gradient) {
+                    *to = slope * T::of(f64::from(scale));
+                }
+            }
+        }
+    }
+
     fn gradient_norm(&self, gradients: &[(&Self::Buffer, usize)]) -> Result<GradientNorm, DeviceError> {
         let values = || gradients.iter().flat_map(|(buffer, len)| &buffer.values[..*len]);
         let sum_of_squares = values().map(|value| value.double() * value.double()).sum();

@@ -106,6 +106,18 @@ fn softmax_cross_entropy<T: Real>(logits: &[T], targets: &[T]) -> (T, Vec<T>) {
     (loss, gradient)
 }
 
+/// The cross-entropy of a row against one class, and its gradient.
+pub(super) fn class_cross_entropy<T: Real>(logits: &[T], target: usize) -> (T, Vec<T>) {
+    let one_hot: Vec<T> = (0..logits.len()).map(|class| T::of(f64::from(u8::from(class == target)))).collect();
+    softmax_cross_entropy(logits, &one_hot)
+}
+
+/// Whether `target` is the first class with the highest logit.
+pub(super) fn is_highest<T: Real>(logits: &[T], target: usize) -> bool {
+    let first = (0..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
+    first == target
+}
+
 fn sum_of<T: Real>(logits: &[T], targets: &[T], term: impl Fn(T, T) -> (T, T)) -> (T, Vec<T>) {
     let mut loss = T::of(0.0);
     let mut gradient = Vec::with_capacity(logits.len());
