@@ -33,20 +33,25 @@ impl<B: Backend> Model<B> {
     ) -> Result<MicroBatchOutput, ModelError> {
         self.place(backend, space, batch);
         self.forward_trained(backend, space, dropout);
+        let Workspace { placed, hidden, trained, head, .. } = space;
+        self.forward_head(backend, placed, &hidden[trained.len()], head, dropout);
         let output = self.loss(backend, space, targets, gradient_scale)?;
+        let Workspace { placed, head, gradients, .. } = space;
+        let g = gradients.as_mut().expect("planned for a trained model");
+        self.backward_head(backend, placed, head, g, dropout);
         self.backward_trained(backend, space, dropout);
         Ok(output)
     }
 
-    fn forward_trained(&self, backend: &B, space: &mut Workspace<B>, dropout: Option<&DropoutContext>) {
-        let Workspace { placed, hidden, trained, head, .. } = space;
+    /// The trained layers, from `hidden[0]` to the last of `hidden`.
+    pub(crate) fn forward_trained(&self, backend: &B, space: &mut Workspace<B>, dropout: Option<&DropoutContext>) {
+        let Workspace { placed, hidden, trained, .. } = space;
         let trunk = self.layers.len() - trained.len();
         for (index, activations) in trained.iter_mut().enumerate() {
             let (input, out) = hidden.split_at_mut(index + 1);
             let masks = self.layer_dropout(trunk + index, dropout);
             self.forward_layer(backend, trunk + index, placed, &input[index], activations, &masks, &mut out[0]);
         }
-        self.forward_head(backend, placed, &hidden[trained.len()], head, dropout);
     }
 
     fn loss(
@@ -69,10 +74,10 @@ impl<B: Backend> Model<B> {
         Ok(MicroBatchOutput { loss_sum: losses.iter().map(|&loss| f64::from(loss)).sum(), logits: values })
     }
 
-    fn backward_trained(&mut self, backend: &B, space: &mut Workspace<B>, dropout: Option<&DropoutContext>) {
-        let Workspace { placed, embedding, hidden, trained, head, gradients, .. } = space;
+    /// The mirror of [`Model::forward_trained`]: from the gradient of the encoder's output in the gradients' `hidden[0]`.
+    pub(crate) fn backward_trained(&mut self, backend: &B, space: &mut Workspace<B>, dropout: Option<&DropoutContext>) {
+        let Workspace { placed, embedding, hidden, trained, gradients, .. } = space;
         let g = gradients.as_mut().expect("planned for a trained model");
-        self.backward_head(backend, placed, head, g, dropout);
         let trunk = self.layers.len() - trained.len();
         let all = self.freezing == Freezing::Nothing;
         for (index, activations) in trained.iter().enumerate().rev() {

@@ -34,21 +34,38 @@ impl Family {
         }
     }
 
-    /// The class in `transformers` that has this encoder and a classification head.
-    pub const fn architecture(self) -> &'static str {
-        match self {
-            Family::Roberta => "RobertaForSequenceClassification",
-            Family::XlmRoberta => "XLMRobertaForSequenceClassification",
-            Family::Camembert => "CamembertForSequenceClassification",
-            Family::Bert => "BertForSequenceClassification",
-            Family::DistilBert => "DistilBertForSequenceClassification",
-        }
+    /// The class in `transformers` that has this encoder and the head of `task`.
+    pub fn architecture(self, task: Task) -> String {
+        let encoder = match self {
+            Family::Roberta => "Roberta",
+            Family::XlmRoberta => "XLMRoberta",
+            Family::Camembert => "Camembert",
+            Family::Bert => "Bert",
+            Family::DistilBert => "DistilBert",
+        };
+        let head = match task {
+            Task::Classification => "SequenceClassification",
+            Task::MaskedLanguage { .. } => "MaskedLM",
+        };
+        format!("{encoder}For{head}")
     }
 
     /// Whether position ids start after the padding id, as fairseq's models count them.
     pub const fn positions_follow_padding(self) -> bool {
         matches!(self, Family::Roberta | Family::XlmRoberta | Family::Camembert)
     }
+}
+
+/// What stands on the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Labels or a number for a text, from its first token.
+    Classification,
+    /// The token behind a mask: a transform, and a decoder over the vocabulary.
+    MaskedLanguage {
+        /// Whether the decoder's matrix is the word embedding.
+        tied: bool,
+    },
 }
 
 /// How logits become predictions and which loss trains them; HF's `problem_type`.
@@ -78,6 +95,8 @@ impl ProblemType {
 pub struct ModelConfig {
     /// The architecture.
     pub family: Family,
+    /// What stands on it; a classifier's head unless [`ModelConfig::for_masked_language`] was called.
+    pub task: Task,
     /// Rows of the word embedding.
     pub vocab: usize,
     /// Width of a token's vector.
@@ -125,6 +144,11 @@ impl ModelConfig {
         if self.family.positions_follow_padding() { self.pad_token as usize + 1 } else { 0 }
     }
 
+    /// Whether a layer gives one row a sequence: all that a classification head reads of the last.
+    pub(crate) fn goes_on_with_first_rows(&self, layer: usize) -> bool {
+        self.task == Task::Classification && layer + 1 == self.layers
+    }
+
     /// Tokens that a sequence may have, special tokens included: 512 for RoBERTa's 514 positions.
     pub fn max_length(&self) -> usize {
         self.max_positions - self.first_position()
@@ -137,6 +161,14 @@ impl ModelConfig {
         } else {
             ProblemType::SingleLabelClassification
         })
+    }
+
+    /// The same encoder with the head that masked language modelling trains. The decoder is tied to the word embedding unless
+    /// the file says `"tie_word_embeddings": false`.
+    pub fn for_masked_language(mut self) -> ModelConfig {
+        let tied = self.raw.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true);
+        self.task = Task::MaskedLanguage { tied };
+        self
     }
 
     /// Replaces labels and problem type, in the fields and in `raw`.
@@ -173,7 +205,7 @@ impl ModelConfig {
     /// The file to write: `raw` with this architecture's name and the type that weights are stored in.
     pub fn to_json(&self, weights_dtype: &str) -> Value {
         let mut map = self.raw.clone();
-        map.insert("architectures".into(), Value::from(vec![self.family.architecture()]));
+        map.insert("architectures".into(), Value::from(vec![self.family.architecture(self.task)]));
         map.insert("model_type".into(), self.family.model_type().into());
         // transformers 5 writes `dtype`, 4 wrote `torch_dtype`: both read both.
         let key = if map.contains_key("dtype") { "dtype" } else { "torch_dtype" };

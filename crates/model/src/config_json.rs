@@ -3,7 +3,7 @@
 //! A key that is absent means the default of the `transformers` class, which differs from what real checkpoints hold
 //! (`RobertaConfig()` has epsilon 1e-12 and 512 positions), so the defaults here are the classes', exactly.
 
-use crate::config::{Family, ModelConfig, ProblemType};
+use crate::config::{Family, ModelConfig, ProblemType, Task};
 use crate::error::ModelError;
 use serde_json::{Map, Value};
 use serin_ops::Activation;
@@ -62,6 +62,7 @@ impl ModelConfig {
         let pad_default = if family.positions_follow_padding() { 1 } else { 0 };
         let config = ModelConfig {
             family,
+            task: Task::Classification,
             vocab: size(raw, "vocab_size", vocab_default)?,
             hidden: size(raw, keys.hidden.0, keys.hidden.1)?,
             layers: size(raw, keys.layers.0, keys.layers.1)?,

@@ -25,6 +25,9 @@ pub enum ModelError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Embeddings that are a decoder at the same time are to be frozen.
+    #[error("masked language modelling trains the whole model: nothing can be frozen")]
+    FrozenEmbeddings,
     /// More layers are to be frozen than there are.
     #[error("cannot freeze {asked} layers: the encoder has {layers}")]
     Freezing {

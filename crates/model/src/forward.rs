@@ -12,12 +12,17 @@ use std::mem::swap;
 impl<B: Backend> Model<B> {
     /// The logits `[sequences, labels]` of a batch that fits the workspace, without dropout.
     pub fn infer(&self, backend: &B, space: &mut Workspace<B>, batch: &Batch) -> Result<Vec<f32>, ModelError> {
+        self.encode(backend, space, batch);
+        self.logits(backend, space)
+    }
+
+    /// The encoder's output of a batch, into `hidden[0]`, without dropout.
+    pub(crate) fn encode(&self, backend: &B, space: &mut Workspace<B>, batch: &Batch) {
         self.place(backend, space, batch);
         self.embed(backend, space, None);
         for layer in 0..self.layers.len() {
             self.infer_layer(backend, space, layer, &LayerDropout::default());
         }
-        self.logits(backend, space)
     }
 
     /// The logits of a batch whose trunk output is already in the workspace (see [`Model::write_trunk`]).

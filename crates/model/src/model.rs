@@ -1,8 +1,9 @@
 //! A model on a device: its parameters, what of it is trained, and the way in and out of its parts.
 
 use crate::activations::{Capacity, EmbeddingActivations, Gradients, HeadActivations, LayerActivations};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
+use crate::masked_language::MaskedLanguageSpace;
 use crate::parameters::{Group, ParameterSource, ParameterSpec};
 use crate::weights::{Embeddings, Head, Layer, LayerNorm, Linear, Loader, Projections, Vector};
 use serin_ops::Backend;
@@ -60,11 +61,13 @@ impl<B: Backend> Model<B> {
     ) -> Result<Model<B>, ModelError> {
         let frozen = options.freezing.frozen_layers(&config)?;
         let trains = options.freezing != Freezing::All;
+        if config.task != Task::Classification && options.freezing.trains(Group::Embeddings) != trains {
+            return Err(ModelError::FrozenEmbeddings);
+        }
         let mut loader = Loader { backend, source, dtype: options.dtype };
         let embeddings = loader.embeddings(&config, options.freezing == Freezing::Nothing)?;
-        let last = config.layers - 1;
         let layers = (0..config.layers)
-            .map(|layer| loader.layer(&config, layer, trains && layer >= frozen, layer == last))
+            .map(|layer| loader.layer(&config, layer, trains && layer >= frozen, config.goes_on_with_first_rows(layer)))
             .collect::<Result<Vec<_>, _>>()?;
         let head = loader.head(&config, trains)?;
         Ok(Model { config, embeddings, layers, head, freezing: options.freezing, dtype: options.dtype })
@@ -103,7 +106,7 @@ impl<B: Backend> Model<B> {
         let mut vectors = Vec::new();
         self.embeddings.vectors(&mut vectors);
         self.layers.iter_mut().for_each(|layer| layer.vectors(&mut vectors));
-        vectors.extend([&mut self.head.dense, &mut self.head.output].into_iter().flat_map(Linear::vectors));
+        self.head.vectors(&mut vectors);
         let trained = vectors.into_iter().filter(|vector| vector.gradient.is_some());
         trained.map(Vector::trainable).collect()
     }
@@ -117,11 +120,13 @@ impl<B: Backend> Model<B> {
 
     /// Lays out anew every matrix that has a master copy: after an optimizer step.
     pub fn refresh(&mut self, backend: &B) {
-        let layers = self.layers.iter_mut().flat_map(Layer::linears);
-        for linear in layers.chain([&mut self.head.dense, &mut self.head.output]) {
+        for linear in self.layers.iter_mut().flat_map(Layer::linears).chain(self.head.linears()) {
             if let Some(master) = &linear.master {
                 backend.refresh_weight(&mut linear.packed, &master.values);
             }
+        }
+        if let Head::MaskedLanguage(head) = &mut self.head {
+            head.decoder.refresh(backend, &self.embeddings.word);
         }
     }
 
@@ -150,9 +155,8 @@ impl<B: Backend> Model<B> {
         let layer = |first_row, training| {
             LayerActivations::plan(backend, &self.config, self.dtype, capacity, first_row, training)
         };
-        let last = self.config.layers - 1;
         let trained = (self.config.layers - trained_layers..self.config.layers)
-            .map(|index| layer(Some(index == last), true))
+            .map(|index| layer(Some(self.config.goes_on_with_first_rows(index)), true))
             .collect::<Result<Vec<_>, _>>()?;
         let trains = self.freezing != Freezing::All;
         let embedding_rows = tokens * self.config.hidden;
@@ -171,6 +175,12 @@ impl<B: Backend> Model<B> {
             inference: layer(None, false)?,
             trained,
             head: HeadActivations::plan(backend, &self.config, sequences)?,
+            masked: match self.config.task {
+                Task::Classification => None,
+                Task::MaskedLanguage { .. } => {
+                    Some(MaskedLanguageSpace::plan(backend, &self.config, self.dtype, tokens, trains)?)
+                }
+            },
             gradients: match trains {
                 true => Some(Gradients::plan(backend, &self.config, self.dtype, capacity)?),
                 false => None,
@@ -213,6 +223,7 @@ pub struct Workspace<B: Backend> {
     pub(crate) inference: LayerActivations<B>,
     pub(crate) trained: Vec<LayerActivations<B>>,
     pub(crate) head: HeadActivations<B>,
+    pub(crate) masked: Option<MaskedLanguageSpace<B>>,
     pub(crate) gradients: Option<Gradients<B>>,
 }
 
@@ -266,14 +277,33 @@ impl<B: Backend> Embeddings<B> {
 }
 
 impl<B: Backend> LayerNorm<B> {
-    fn vectors(&mut self) -> [&mut Vector<B>; 2] {
+    pub(crate) fn vectors(&mut self) -> [&mut Vector<B>; 2] {
         [&mut self.weight, &mut self.bias]
     }
 }
 
 impl<B: Backend> Linear<B> {
-    fn vectors(&mut self) -> impl Iterator<Item = &mut Vector<B>> {
+    pub(crate) fn vectors(&mut self) -> impl Iterator<Item = &mut Vector<B>> {
         self.master.iter_mut().chain([&mut self.bias])
+    }
+}
+
+impl<B: Backend> Head<B> {
+    fn linears(&mut self) -> impl Iterator<Item = &mut Linear<B>> {
+        let (first, second) = match self {
+            Head::Classification(head) => (&mut head.dense, Some(&mut head.output)),
+            Head::MaskedLanguage(head) => (&mut head.dense, None),
+        };
+        [first].into_iter().chain(second)
+    }
+
+    fn vectors<'a>(&'a mut self, all: &mut Vec<&'a mut Vector<B>>) {
+        match self {
+            Head::Classification(head) => {
+                all.extend([&mut head.dense, &mut head.output].into_iter().flat_map(Linear::vectors));
+            }
+            Head::MaskedLanguage(head) => head.vectors(all),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The parameters of a model under one set of names, whatever a checkpoint calls them.
 //!
 //! Encoder parameters have the names of `transformers`' BERT without its prefix
-//! (`encoder.layer.3.attention.self.query.weight`); the head's are `head.dense.*` and `head.output.*`.
+//! (`encoder.layer.3.attention.self.query.weight`); a classifier's head has `head.dense.*` and `head.output.*`, that of masked
+//! language modelling `lm_head.dense.*`, `lm_head.norm.*` and `lm_head.decoder.*`.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use std::fmt;
 
@@ -14,7 +15,7 @@ pub enum Group {
     Embeddings,
     /// An encoder layer, from 0.
     Layer(usize),
-    /// The classification head.
+    /// The head.
     Head,
 }
 
@@ -105,8 +106,20 @@ impl ModelConfig {
             list.norm(&name("output.LayerNorm"), hidden);
         }
         list.group = Group::Head;
-        list.linear("head.dense", hidden, hidden);
-        list.linear("head.output", self.labels.len(), hidden);
+        match self.task {
+            Task::Classification => {
+                list.linear("head.dense", hidden, hidden);
+                list.linear("head.output", self.labels.len(), hidden);
+            }
+            Task::MaskedLanguage { tied } => {
+                list.linear("lm_head.dense", hidden, hidden);
+                list.norm("lm_head.norm", hidden);
+                if !tied {
+                    list.push("lm_head.decoder.weight", &[self.vocab, hidden], ParameterKind::Matrix);
+                }
+                list.push("lm_head.decoder.bias", &[self.vocab], ParameterKind::Bias);
+            }
+        }
         list.specs
     }
 }

@@ -1,7 +1,8 @@
 //! The parameters of a model on a device: laid out for products, and with gradients where they are trained.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
+use crate::masked_language::{Decoder, MaskedLanguageHead};
 use crate::model::TrainableMut;
 use crate::parameters::{Group, ParameterKind, ParameterSource, ParameterSpec};
 use serin_ops::{Backend, EmbeddingTables, Norm};
@@ -104,8 +105,14 @@ pub(crate) struct Layer<B: Backend> {
     pub(crate) output_norm: LayerNorm<B>,
 }
 
+/// What stands on the encoder.
+pub(crate) enum Head<B: Backend> {
+    Classification(ClassificationHead<B>),
+    MaskedLanguage(MaskedLanguageHead<B>),
+}
+
 /// The classification head, always in f32: it is tiny and its logits are what people see.
-pub(crate) struct Head<B: Backend> {
+pub(crate) struct ClassificationHead<B: Backend> {
     pub(crate) dense: Linear<B>,
     pub(crate) output: Linear<B>,
 }
@@ -165,9 +172,38 @@ impl<B: Backend> Loader<'_, B> {
 
     pub(crate) fn head(&mut self, config: &ModelConfig, trained: bool) -> Result<Head<B>, ModelError> {
         let hidden = config.hidden;
-        let mut linear =
-            |name: &str, outs: usize| self.linear(&[name.to_string()], outs, hidden, Group::Head, DType::F32, trained);
-        Ok(Head { dense: linear("head.dense", hidden)?, output: linear("head.output", config.labels.len())? })
+        let tied = match config.task {
+            Task::Classification => {
+                let mut linear = |name: &str, outs: usize| {
+                    self.linear(&[name.to_string()], outs, hidden, Group::Head, DType::F32, trained)
+                };
+                let (dense, output) = (linear("head.dense", hidden)?, linear("head.output", config.labels.len())?);
+                return Ok(Head::Classification(ClassificationHead { dense, output }));
+            }
+            Task::MaskedLanguage { tied } => tied,
+        };
+        let dtype = self.dtype;
+        Ok(Head::MaskedLanguage(MaskedLanguageHead {
+            dense: self.linear(&["lm_head.dense".into()], hidden, hidden, Group::Head, dtype, trained)?,
+            norm: self.norm(config, "lm_head.norm", Group::Head, trained)?,
+            decoder: self.decoder(config, tied, trained)?,
+        }))
+    }
+
+    fn decoder(&mut self, config: &ModelConfig, tied: bool, trained: bool) -> Result<Decoder<B>, ModelError> {
+        let (vocab, hidden) = (config.vocab, config.hidden);
+        let matrix = match tied {
+            true => word_embeddings(config),
+            false => spec("lm_head.decoder.weight".into(), &[vocab, hidden], Group::Head, ParameterKind::Matrix),
+        };
+        let bias = spec("lm_head.decoder.bias".into(), &[vocab], Group::Head, ParameterKind::Bias);
+        let values = self.read(std::slice::from_ref(&matrix))?;
+        let packed = self.backend.weight(&values, vocab, hidden, self.dtype, trained)?;
+        let master = match trained && !tied {
+            true => Some(self.place(vec![matrix], &values, DType::F32, true)?),
+            false => None,
+        };
+        Ok(Decoder { packed, master, tied, bias: self.vector(vec![bias], DType::F32, trained)? })
     }
 
     /// A linear layer whose matrix is the matrices of `names` one below another, each `[outs, ins]`.
@@ -250,6 +286,11 @@ impl<B: Backend> Loader<'_, B> {
         }
         Ok(all)
     }
+}
+
+fn word_embeddings(config: &ModelConfig) -> ParameterSpec {
+    let name = "embeddings.word_embeddings.weight".to_string();
+    spec(name, &[config.vocab, config.hidden], Group::Embeddings, ParameterKind::Table)
 }
 
 fn spec(name: String, shape: &[usize], group: Group, kind: ParameterKind) -> ParameterSpec {

@@ -6,8 +6,8 @@ mod finite_differences;
 mod positions;
 
 use crate::{
-    Batch, Family, Initializer, LossSettings, ModelConfig, ModelError, ParameterKind, ParameterSource, ParameterSpec,
-    ProblemType, Sequence, Target, Targets,
+    Batch, Family, Initializer, LossSettings, MaskedTokens, ModelConfig, ModelError, ParameterKind, ParameterSource,
+    ParameterSpec, ProblemType, Sequence, Target, Targets,
 };
 use serde_json::json;
 
@@ -44,6 +44,11 @@ fn batch(config: &ModelConfig) -> Batch {
     let ids: [&[u32]; 4] = [&[2, 9, 4, 12, 3], &[7], &[2, 5, 6, 7, 8, 9, 10, 11, 3], &[2, 4, 3]];
     let types: [&[u8]; 4] = [&[0, 0, 1, 1, 1], &[1], &[0, 0, 0, 0, 0, 1, 1, 1, 1], &[0, 0, 0]];
     Batch::pack(config, ids.into_iter().zip(types).map(|(ids, types)| Sequence { ids, types }))
+}
+
+/// Five of the batch's tokens, the first and last rows among them, and what stood there.
+fn masked() -> MaskedTokens {
+    MaskedTokens { rows: vec![0, 3, 7, 12, 17], targets: vec![4, 12, 0, 7, 12] }
 }
 
 /// Targets of the four sequences, with class weights and smoothing where there are classes.
