@@ -2,7 +2,7 @@
 //!
 //! Encoder parameters have the names of `transformers`' BERT without its prefix
 //! (`encoder.layer.3.attention.self.query.weight`); a classifier's head has `head.dense.*` and `head.output.*`, that of masked
-//! language modelling `lm_head.dense.*`, `lm_head.norm.*` and `lm_head.decoder.*`.
+//! language modelling `lm_head.dense.*`, `lm_head.norm.*`, and `lm_head.bias` or, untied, `lm_head.decoder.*`.
 
 use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
@@ -114,10 +114,11 @@ impl ModelConfig {
             Task::MaskedLanguage { tied } => {
                 list.linear("lm_head.dense", hidden, hidden);
                 list.norm("lm_head.norm", hidden);
-                if !tied {
-                    list.push("lm_head.decoder.weight", &[self.vocab, hidden], ParameterKind::Matrix);
+                if tied {
+                    list.push("lm_head.bias", &[self.vocab], ParameterKind::Bias);
+                } else {
+                    list.linear("lm_head.decoder", self.vocab, hidden);
                 }
-                list.push("lm_head.decoder.bias", &[self.vocab], ParameterKind::Bias);
             }
         }
         list.specs

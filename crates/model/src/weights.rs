@@ -196,7 +196,8 @@ impl<B: Backend> Loader<'_, B> {
             true => word_embeddings(config),
             false => spec("lm_head.decoder.weight".into(), &[vocab, hidden], Group::Head, ParameterKind::Matrix),
         };
-        let bias = spec("lm_head.decoder.bias".into(), &[vocab], Group::Head, ParameterKind::Bias);
+        let bias = if tied { "lm_head.bias" } else { "lm_head.decoder.bias" };
+        let bias = spec(bias.into(), &[vocab], Group::Head, ParameterKind::Bias);
         let values = self.read(std::slice::from_ref(&matrix))?;
         let packed = self.backend.weight(&values, vocab, hidden, self.dtype, trained)?;
         let master = match trained && !tied {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use serin_model::{Group, ModelConfig, ModelError, ProblemType};
+use serin_model::{Group, ModelConfig, ModelError, ProblemType, Task};
 
 use super::check::Check;
 use super::head::{drop_misfits, stored_labels};
@@ -41,11 +41,26 @@ impl LoadedFolder {
     /// Whatever is wrong with one of the files or between them, with path, key or tensor, and a hint. A head that is
     /// missing is no error: see [`LoadedFolder::has_trained_head`].
     pub fn open(folder: &Path) -> Result<LoadedFolder, CheckpointError> {
+        LoadedFolder::open_with(folder, |config| config)
+    }
+
+    /// Opens a folder as a model for masked language modelling: with the head of `…ForMaskedLM` where the folder has one.
+    ///
+    /// # Errors
+    /// Those of [`LoadedFolder::open`].
+    pub fn open_masked_language(folder: &Path) -> Result<LoadedFolder, CheckpointError> {
+        LoadedFolder::open_with(folder, ModelConfig::for_masked_language)
+    }
+
+    fn open_with(
+        folder: &Path,
+        with_head: impl FnOnce(ModelConfig) -> ModelConfig,
+    ) -> Result<LoadedFolder, CheckpointError> {
         if !folder.exists() {
             recover_dir(folder)?;
         }
         let config_path = folder.join("config.json");
-        let mut config = read_config(&config_path)?;
+        let mut config = with_head(read_config(&config_path)?);
         let weights = WeightFiles::open(folder)?;
         let Located { mut tensors, mut unused } = locate(config.family, &config.parameters(), &weights)?;
         Check { config: &config, config_path: &config_path, weights: &weights, located: &tensors }
@@ -89,7 +104,8 @@ impl LoadedFolder {
     /// Whether every parameter of the head is read and none is new: whether predictions mean anything before training.
     pub fn has_trained_head(&self) -> bool {
         let head = self.config.parameters().into_iter().filter(|spec| spec.group == Group::Head);
-        self.rows.from.iter().all(Option::is_some) && head.into_iter().all(|spec| self.located.contains_key(&spec.name))
+        let has_rows = self.config.task != Task::Classification || self.rows.from.iter().all(Option::is_some);
+        has_rows && head.into_iter().all(|spec| self.located.contains_key(&spec.name))
     }
 
     /// Decides the labels of the model: `wanted`, or the checkpoint's own; and the problem type, where it is given.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
-use serin_model::ModelConfig;
+use serin_model::{Group, ModelConfig, Task};
 
 use super::check::is_float;
 use crate::CheckpointError;
@@ -26,6 +26,39 @@ impl HeadLayer {
 
 /// Takes tensors of the head out of `tensors` that cannot be this head's: of another width, or no floats.
 pub(super) fn drop_misfits(
+    config: &ModelConfig,
+    weights: &WeightFiles,
+    tensors: &mut HashMap<String, String>,
+    unused: &mut Vec<String>,
+) -> Vec<String> {
+    match config.task {
+        Task::Classification => drop_classification_misfits(config, weights, tensors, unused),
+        Task::MaskedLanguage { .. } => drop_masked_language_misfits(config, weights, tensors, unused),
+    }
+}
+
+fn drop_masked_language_misfits(
+    config: &ModelConfig,
+    weights: &WeightFiles,
+    tensors: &mut HashMap<String, String>,
+    unused: &mut Vec<String>,
+) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for spec in config.parameters().into_iter().filter(|spec| spec.group == Group::Head) {
+        let Some(view) = tensors.get(&spec.name).and_then(|name| weights.get(name)) else { continue };
+        if view.shape == spec.shape && is_float(view.dtype) {
+            continue;
+        }
+        sentences.push(format!(
+            "'{}' ({:?}, {:?}) does not fit a head of shape {:?}: it starts afresh.",
+            view.name, view.dtype, view.shape, spec.shape
+        ));
+        unused.extend(tensors.remove(&spec.name));
+    }
+    sentences
+}
+
+fn drop_classification_misfits(
     config: &ModelConfig,
     weights: &WeightFiles,
     tensors: &mut HashMap<String, String>,

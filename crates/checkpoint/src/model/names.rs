@@ -45,11 +45,41 @@ pub fn file_name(family: Family, parameter: &str) -> String {
             _ => format!("classifier.out_proj.{part}"),
         };
     }
+    if let Some(part) = parameter.strip_prefix("lm_head.") {
+        return masked_language_name(family, part);
+    }
     let name = match family {
         Family::DistilBert => Cow::Owned(distilbert_name(parameter)),
         _ => Cow::Borrowed(parameter),
     };
     format!("{}{name}", base_prefix(family))
+}
+
+/// Of a head that predicts masked tokens: `part` is what follows `lm_head.` in our name.
+fn masked_language_name(family: Family, part: &str) -> String {
+    let (layer, kind) = part.split_once('.').unwrap_or(("decoder", part));
+    match (family, layer) {
+        (Family::Bert, "norm") => format!("cls.predictions.transform.LayerNorm.{kind}"),
+        (Family::Bert, "dense") => format!("cls.predictions.transform.dense.{kind}"),
+        (Family::Bert, _) => format!("cls.predictions.{part}"),
+        (Family::DistilBert, "norm") => format!("vocab_layer_norm.{kind}"),
+        (Family::DistilBert, "dense") => format!("vocab_transform.{kind}"),
+        (Family::DistilBert, _) => format!("vocab_projector.{kind}"),
+        (_, "norm") => format!("lm_head.layer_norm.{kind}"),
+        (_, _) => format!("lm_head.{part}"),
+    }
+}
+
+/// The decoder's bias is two parameters in `transformers`: the head's own and that of the decoder, which are the same one
+/// unless the decoder is untied. Some versions stored both, some only the other.
+fn second_name(family: Family, parameter: &str) -> Option<&'static str> {
+    match (family, parameter) {
+        (Family::Bert, "lm_head.bias") => Some("cls.predictions.decoder.bias"),
+        (Family::Bert, "lm_head.decoder.bias") => Some("cls.predictions.bias"),
+        (Family::Roberta | Family::XlmRoberta | Family::Camembert, "lm_head.bias") => Some("lm_head.decoder.bias"),
+        (Family::Roberta | Family::XlmRoberta | Family::Camembert, "lm_head.decoder.bias") => Some("lm_head.bias"),
+        _ => None,
+    }
 }
 
 fn distilbert_name(parameter: &str) -> String {
@@ -112,6 +142,13 @@ pub(super) fn locate(
         if let Some(other) = located.tensors.insert(parameter.to_owned(), view.name.to_owned()) {
             let reason = format!("stands for the same parameter as '{other}': which one is meant?");
             return Err(CheckpointError::tensor(view.path, view.name, reason));
+        }
+    }
+    for spec in specs {
+        let second = second_name(family, &spec.name).filter(|_| !located.tensors.contains_key(&spec.name));
+        let index = second.and_then(|second| located.unused.iter().position(|name| plain_name(name) == second));
+        if let Some(index) = index {
+            located.tensors.insert(spec.name.clone(), located.unused.remove(index));
         }
     }
     Ok(located)

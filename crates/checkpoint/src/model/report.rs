@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
-use serin_model::ParameterSpec;
+use serin_model::{ParameterSpec, Task};
 
 use super::LoadedFolder;
 use super::head::HeadLayer;
@@ -60,7 +60,7 @@ impl LoadedFolder {
             dtypes: self.dtypes(&taken),
             new_parameters: missing.iter().map(|spec| spec.name.clone()).collect(),
             unused_tensors: self.unused.clone(),
-            unused: on_unused(&self.unused),
+            unused: on_unused(&self.unused, self.config().task),
             carried: self.rows.sentence.iter().cloned().collect(),
             ..LoadReport::default()
         };
@@ -73,7 +73,11 @@ impl LoadedFolder {
         );
         let new: Vec<String> = missing.iter().map(|spec| file_name(self.config().family, &spec.name)).collect();
         if !new.is_empty() {
-            let why = "this is normal before fine-tuning, and the model's answers mean nothing until then";
+            let training = match self.config().task {
+                Task::Classification => "fine-tuning",
+                Task::MaskedLanguage { .. } => "pretraining",
+            };
+            let why = format!("this is normal before {training}, and the model's answers mean nothing until then");
             report.new.push(format!("New, drawn at random: {}: {why}.", list(&new)));
         }
         report.new.extend(self.misfits.iter().cloned());
@@ -107,7 +111,7 @@ impl LoadedFolder {
     }
 }
 
-/// A kind of tensor that checkpoints commonly hold besides a classifier's.
+/// A kind of tensor that checkpoints commonly hold besides the model's.
 struct Leftover {
     starts: &'static [&'static str],
     ends: &'static [&'static str],
@@ -115,27 +119,49 @@ struct Leftover {
     reason: &'static str,
 }
 
-const LEFTOVERS: [Leftover; 4] = [
+const COUNTERS: Leftover = Leftover {
+    starts: &[],
+    ends: &["position_ids", "embeddings.token_type_ids"],
+    reason: "of counters that older versions of transformers stored and that are computed instead: normal",
+};
+
+const POOLER: Leftover = Leftover {
+    starts: &["roberta.pooler.", "bert.pooler.", "pooler."],
+    ends: &[],
+    reason: "of a pooler, which this model's head does not use: normal",
+};
+
+const CLASSIFIERS: [&str; 3] = ["classifier.", "pre_classifier.", "qa_outputs."];
+
+const OF_CLASSIFICATION: [Leftover; 4] = [
     Leftover {
         starts: &["lm_head.", "cls.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
         ends: &[],
         reason: "of the pretraining task (masked words, next sentence), which a classifier does not have: normal for \
                  a pretrained base model",
     },
+    COUNTERS,
+    POOLER,
+    Leftover { starts: &CLASSIFIERS, ends: &[], reason: "of a head that does not fit this classifier" },
+];
+
+const OF_MASKED_LANGUAGE: [Leftover; 5] = [
     Leftover {
-        starts: &[],
-        ends: &["position_ids", "embeddings.token_type_ids"],
-        reason: "of counters that older versions of transformers stored and that are computed instead: normal",
+        starts: &["lm_head.", "cls.predictions.", "vocab_projector."],
+        ends: &[],
+        reason: "of a decoder that is the word embedding, or that has two names: normal",
     },
     Leftover {
-        starts: &["roberta.pooler.", "bert.pooler.", "pooler."],
+        starts: &["cls.seq_relationship."],
         ends: &[],
-        reason: "of a pooler, which this model's classifier does not use: normal",
+        reason: "of next-sentence prediction, which RoBERTa's way of pretraining leaves out: normal",
     },
+    COUNTERS,
+    POOLER,
     Leftover {
-        starts: &["classifier.", "pre_classifier.", "qa_outputs."],
+        starts: &CLASSIFIERS,
         ends: &[],
-        reason: "of a head that does not fit this classifier",
+        reason: "of a classifier, which masked language modelling does not have: normal",
     },
 ];
 
@@ -146,14 +172,18 @@ impl Leftover {
 }
 
 /// Sentences on tensors that no parameter wanted.
-fn on_unused(names: &[String]) -> Vec<String> {
-    let mut kinds: [Vec<&str>; LEFTOVERS.len() + 1] = Default::default();
+fn on_unused(names: &[String], task: Task) -> Vec<String> {
+    let leftovers: &[Leftover] = match task {
+        Task::Classification => &OF_CLASSIFICATION,
+        Task::MaskedLanguage { .. } => &OF_MASKED_LANGUAGE,
+    };
+    let mut kinds: Vec<Vec<&str>> = vec![Vec::new(); leftovers.len() + 1];
     for name in names {
         let plain = plain_name(name);
-        let kind = LEFTOVERS.iter().position(|leftover| leftover.holds(&plain)).unwrap_or(LEFTOVERS.len());
+        let kind = leftovers.iter().position(|leftover| leftover.holds(&plain)).unwrap_or(leftovers.len());
         kinds[kind].push(name);
     }
-    let reasons = LEFTOVERS.iter().map(|leftover| leftover.reason).chain(["that have no place in this architecture"]);
+    let reasons = leftovers.iter().map(|leftover| leftover.reason).chain(["that have no place in this architecture"]);
     let found = kinds.iter().zip(reasons).filter(|(names, _)| !names.is_empty());
     found.map(|(names, reason)| format!("Unused: {} {reason}.", list(names))).collect()
 }

@@ -1,6 +1,6 @@
 //! Parameters from a checkpoint: converted to f32, checked, new ones drawn.
 
-use serin_model::{Initializer, ModelError, ParameterSource, ParameterSpec};
+use serin_model::{Group, Initializer, ModelError, ParameterSource, ParameterSpec};
 
 use super::LoadedFolder;
 use super::head::HeadLayer;
@@ -36,8 +36,8 @@ impl ParameterSource for CheckpointSource<'_> {
                 Ok(self.rows(spec, &stored, fresh))
             }
             (Some(view), _) => read(view),
-            (None, Some(_)) => self.fresh.values(spec),
-            (None, None) => Err(ModelError::Parameter(format!("the checkpoint has no `{}`", spec.name))),
+            (None, _) if spec.group == Group::Head => self.fresh.values(spec),
+            (None, _) => Err(ModelError::Parameter(format!("the checkpoint has no `{}`", spec.name))),
         }
     }
 }
