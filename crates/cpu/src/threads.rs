@@ -129,7 +129,9 @@ fn work(shared: &Shared) {
         if shared.stop.load(Ordering::Acquire) {
             return;
         }
-        if let Some(job) = *lock(&shared.job) {
+        // Copied out first: a guard that lived on through the tasks would keep all other workers waiting.
+        let job = *lock(&shared.job);
+        if let Some(job) = job {
             // SAFETY: `working` counts this thread, so `run` has not returned and the body it borrowed is alive.
             let body = unsafe { &*job.body };
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| take_tasks(shared, body, job.tasks))) {
@@ -197,6 +199,15 @@ mod tests {
                 assert!(runs.iter().all(|run| run.load(Ordering::Relaxed) == 1));
             }
         }
+    }
+
+    #[test]
+    fn all_threads_work_at_the_same_time() {
+        let threads = Threads::new(4).unwrap();
+        let barrier = std::sync::Barrier::new(4);
+        threads.run(4, &|_| {
+            barrier.wait();
+        });
     }
 
     #[test]
