@@ -3,6 +3,7 @@
 
 mod attention;
 mod backend;
+pub mod ceiling;
 mod gemm;
 mod isa;
 mod rows;
