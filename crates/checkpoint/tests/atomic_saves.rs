@@ -128,7 +128,7 @@ fn two_writers_of_one_folder_do_not_meet() {
     let folder = tempfile::tempdir().unwrap();
     let best = folder.path().join("best");
     replace_dir_atomic(&best, |staging| {
-        let second = replace_dir_atomic(&best, |_| Ok(()));
+        let second = replace_dir_atomic(&best, |_| Ok::<(), CheckpointError>(()));
         assert!(matches!(second, Err(CheckpointError::Busy { .. })), "{second:?}");
         fill(staging, "1")
     })

@@ -20,7 +20,6 @@ mod columns;
 mod dataset;
 mod error;
 mod labels;
-mod random;
 mod resolve;
 mod rows;
 mod sample;

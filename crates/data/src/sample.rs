@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dataset::{Dataset, Example};
 use crate::error::DataError;
 use crate::labels::Target;
-use crate::random::Xoshiro256;
+use serin_random::Xoshiro256;
 
 /// Purposes of random streams, so that one seed never gives two of them the same numbers.
 const SPLIT_STREAM: u64 = 1;

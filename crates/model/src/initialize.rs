@@ -1,5 +1,7 @@
 //! Fresh parameters: the values `transformers` would draw, from a generator of our own.
 
+use serin_random::{GAMMA, mix};
+
 use crate::error::ModelError;
 use crate::parameters::{ParameterKind, ParameterSource, ParameterSpec};
 
@@ -29,7 +31,7 @@ impl Initializer {
     fn normal(&self, spec: &ParameterSpec) -> Vec<f32> {
         let mut state = spec.name.bytes().fold(mix(self.seed), |state, byte| mix(state ^ u64::from(byte)));
         let mut uniform = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            state = state.wrapping_add(GAMMA);
             // (0, 1]: the logarithm below must be finite.
             ((mix(state) >> 11) + 1) as f64 / (1u64 << 53) as f64
         };
@@ -43,11 +45,4 @@ impl Initializer {
         values.truncate(spec.len());
         values
     }
-}
-
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

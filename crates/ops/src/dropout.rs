@@ -4,6 +4,8 @@
 //! (SplitMix64, Steele et al. 2014); along a row one 32-bit hash (`lowbias32`, C. Wellons, "Prospecting for hash
 //! functions", 2018) gives the 16-bit draws of two neighbouring columns, which vectorises on every instruction set.
 
+use serin_random::mix;
+
 /// Where in the network a mask is drawn: two sites never share their random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropoutSite {
@@ -82,15 +84,6 @@ pub fn draws(row_key: u32, pair: u32) -> u32 {
     x ^= x >> 15;
     x = x.wrapping_mul(0x846c_a68b);
     x ^ (x >> 16)
-}
-
-/// SplitMix64's output function.
-#[inline(always)]
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

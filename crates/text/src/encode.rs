@@ -96,8 +96,11 @@ impl Tokenizer {
         encoded.into_iter().collect()
     }
 
-    /// Token ids without special tokens around them.
-    fn content_ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
+    /// All token ids of a text of any length, without special tokens around them and never cut.
+    ///
+    /// # Errors
+    /// [`TextError::Tokenize`] if the tokenizer fails on the text.
+    pub fn content_ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let mut ids = Vec::new();
         for piece in pieces(text) {
             let encoding = guarded(|| self.inner().encode_fast(piece, false))

@@ -8,7 +8,6 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper};
 
 use crate::error::TextError;
-use crate::load::guard::guarded;
 use crate::load::settings::{CONFIG_FILE, SPECIAL_TOKENS_FILE};
 use crate::load::tokenizer_json::TOKENIZER_FILE;
 use crate::tokenizer::Tokenizer;
@@ -25,8 +24,7 @@ impl Tokenizer {
     /// # Errors
     /// [`TextError::Write`] if a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<(), TextError> {
-        let tokenizer = guarded(|| self.inner().to_string(false))
-            .map_err(|problem| TextError::unusable(&dir.join(TOKENIZER_FILE), problem))?;
+        let tokenizer = self.to_json()?;
         for (name, bytes) in &self.vocabulary_files {
             write_atomically(&dir.join(name), bytes)?;
         }

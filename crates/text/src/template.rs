@@ -63,6 +63,12 @@ impl SequenceTemplate {
         self.pieces.iter().map(Vec::len).sum()
     }
 
+    /// The ids before the first text, and those after the last.
+    pub(crate) fn around(&self) -> (Vec<u32>, Vec<u32>) {
+        let ids = |piece: Option<&Vec<(u32, u8)>>| piece.into_iter().flatten().map(|(id, _)| *id).collect();
+        (ids(self.pieces.first()), ids(self.pieces.last()))
+    }
+
     /// The special token ids.
     pub(crate) fn special_ids(&self) -> impl Iterator<Item = u32> {
         self.pieces.iter().flatten().map(|(id, _)| *id)

@@ -1,5 +1,6 @@
 //! The tokenizer of a model folder and what can be asked of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tokenizers::ModelWrapper;
@@ -69,6 +70,19 @@ impl Tokenizer {
         SpecialIds::find(&self.inner, &self.roles)
     }
 
+    /// The ids of all special tokens, ascending: the named ones, and whatever else the files call special.
+    pub fn all_special_ids(&self) -> Vec<u32> {
+        let named = self.roles.iter().filter_map(|(_, name)| self.inner.token_to_id(name));
+        let added = self.inner.get_added_tokens_decoder();
+        let added = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id);
+        named.chain(added).collect::<BTreeSet<u32>>().into_iter().collect()
+    }
+
+    /// The special tokens before and after the ids of one text: `([<s>], [</s>])`.
+    pub fn special_around(&self) -> (Vec<u32>, Vec<u32>) {
+        self.single.around()
+    }
+
     /// How many tokens there are, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
@@ -110,6 +124,14 @@ impl Tokenizer {
     /// The token of an id as the vocabulary spells it.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+
+    /// What `tokenizer.json` says, the same text for the same tokenizer: to tell whether two are one.
+    ///
+    /// # Errors
+    /// [`TextError::Tokenize`] if it cannot be expressed as JSON.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        guarded(|| self.inner.to_string(false)).map_err(|problem| TextError::Tokenize { problem })
     }
 
     pub(crate) fn is_byte_level(&self) -> bool {

@@ -21,10 +21,10 @@ use crate::CheckpointError;
 ///
 /// # Errors
 /// Those of `build`; [`CheckpointError::Busy`]; [`CheckpointError::Io`].
-pub fn replace_dir_atomic(
+pub fn replace_dir_atomic<E: From<CheckpointError>>(
     target: &Path,
-    build: impl FnOnce(&Path) -> Result<(), CheckpointError>,
-) -> Result<(), CheckpointError> {
+    build: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let fail = |error| CheckpointError::io(target, "replace the folder", error);
     let names = Names::of(target).map_err(fail)?;
     recover_dir(target)?;
@@ -34,7 +34,7 @@ pub fn replace_dir_atomic(
     build(&staging.path)?;
     sync_tree(&staging.path).map_err(fail)?;
     put_in_place(&names, target).map_err(fail)?;
-    sync_folder(parent(target)).map_err(fail)
+    Ok(sync_folder(parent(target)).map_err(fail)?)
 }
 
 /// Finishes a replacement that a crash interrupted; to be called before `target` is read.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
 
 pub use self::format::Format;
 pub use self::row::{Cell, Row};
@@ -27,7 +28,7 @@ pub(crate) mod text_lines;
 pub(crate) mod text_source;
 
 /// How files are read, where a format leaves a choice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadOptions {
     /// CSV and TSV: whether the first record names the columns. Otherwise they are `column_1`, `column_2`, ...
     pub header: bool,

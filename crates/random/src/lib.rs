@@ -1,37 +1,60 @@
 //! Random numbers that are the same on every platform and in every version.
 //!
+//! [`mix`] makes a random number a function of where it is used: dropout, masking and fresh weights hash their place
+//! and need no state. [`Xoshiro256`] is a stream, for shuffles.
+//!
 //! xoshiro256++ seeded by splitmix64 (Blackman & Vigna, <https://prng.di.unimi.it/>); bounded numbers by Lemire's
 //! multiplication with rejection ("Fast Random Integer Generation in an Interval", 2019). Splits and epoch orders are
 //! part of what a resumed run must reproduce, so the generator is fixed here and not left to a dependency.
 
-/// splitmix64: a counter with a strong output mix; used to expand seeds.
+/// What SplitMix64 adds to its counter: 2^64 divided by the golden ratio.
+pub const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What SplitMix64 (Steele et al. 2014) returns with its counter at `value`: a bijection whose output passes for random.
+///
+/// A key of several numbers is hashed by turns: `mix(mix(mix(seed) ^ step) ^ place)`.
+#[inline(always)]
+pub fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(GAMMA);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A draw as a number in [0, 1), from its upper 53 bits.
+#[inline]
+pub fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// SplitMix64 as a generator: used to expand seeds.
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);
 
 impl SplitMix64 {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let drawn = mix(self.0);
+        self.0 = self.0.wrapping_add(GAMMA);
+        drawn
     }
 }
 
-/// xoshiro256++.
+/// xoshiro256++: a stream of random numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Xoshiro256([u64; 4]);
+pub struct Xoshiro256([u64; 4]);
 
 impl Xoshiro256 {
     /// Independent streams for one seed: `purpose` keeps splits, samples and epochs apart, `index` counts within one.
-    pub(crate) fn new(seed: u64, purpose: u64, index: u64) -> Self {
+    pub fn new(seed: u64, purpose: u64, index: u64) -> Self {
         let mut state = SplitMix64(seed);
         let mixed = state.next() ^ SplitMix64(purpose).next().rotate_left(21) ^ SplitMix64(!index).next();
         let mut expand = SplitMix64(mixed);
         Self([expand.next(), expand.next(), expand.next(), expand.next()])
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number.
+    #[expect(clippy::should_implement_trait, reason = "a stream without an end is no use as an iterator")]
+    pub fn next(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let t = s[1] << 17;
@@ -45,7 +68,7 @@ impl Xoshiro256 {
     }
 
     /// Uniform in `0..bound`; `bound` must not be 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         let mut product = u128::from(self.next()) * u128::from(bound);
         let threshold = bound.wrapping_neg() % bound;
         while (product as u64) < threshold {
@@ -55,7 +78,7 @@ impl Xoshiro256 {
     }
 
     /// Fisher-Yates, from the end.
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             let j = self.below(i as u64 + 1) as usize;
             items.swap(i, j);
