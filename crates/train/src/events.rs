@@ -71,6 +71,55 @@ pub struct EpochSummary {
     pub examples_per_second: f64,
 }
 
+/// An evaluation of pretraining on held-out text, and the training since the last one.
+#[derive(Clone, Debug)]
+pub struct HeldOut {
+    /// Epochs so far, the current one in part.
+    pub epoch: f64,
+    /// Optimizer steps so far.
+    pub global_step: u64,
+    /// Mean cross-entropy of masked tokens, in nats.
+    pub loss: f64,
+    /// Share of masked tokens whose own token is the likeliest.
+    pub accuracy: f64,
+    /// Masked tokens of the held-out text.
+    pub masked_tokens: u64,
+    /// The same loss of the training steps, with dropout on.
+    pub train_loss: f64,
+    /// The same share of the training steps.
+    pub train_accuracy: f64,
+    /// Whether the loss is the smallest so far.
+    pub is_best: bool,
+    /// Time that training took.
+    pub train_time: Duration,
+    /// Time that evaluation took.
+    pub evaluation_time: Duration,
+    /// Training tokens a second.
+    pub tokens_per_second: f64,
+}
+
+impl HeldOut {
+    /// `e^loss`: among how many equally likely tokens the model hesitates.
+    pub fn perplexity(&self) -> f64 {
+        self.loss.exp()
+    }
+
+    /// The numbers by the keys of a log.
+    pub fn numbers(&self) -> [(&'static str, f64); 9] {
+        [
+            ("eval_loss", self.loss),
+            ("eval_perplexity", self.perplexity()),
+            ("eval_accuracy", self.accuracy),
+            ("eval_masked_tokens", self.masked_tokens as f64),
+            ("eval_runtime", self.evaluation_time.as_secs_f64()),
+            ("train_loss", self.train_loss),
+            ("train_accuracy", self.train_accuracy),
+            ("train_runtime", self.train_time.as_secs_f64()),
+            ("train_tokens_per_second", self.tokens_per_second),
+        ]
+    }
+}
+
 /// What happened.
 pub enum Event<'a> {
     /// Training begins, or goes on at this epoch and step.
@@ -102,6 +151,8 @@ pub enum Event<'a> {
     },
     /// An epoch ended with its evaluation.
     Epoch(&'a EpochSummary),
+    /// Pretraining was evaluated.
+    HeldOut(&'a HeldOut),
     /// Something the user should know.
     Note(&'a str),
     /// The patience is used up.

@@ -5,13 +5,11 @@ use crate::error::TrainError;
 use crate::evaluation::is_correct;
 use crate::events::{Event, Listener, StepReport};
 use crate::progress::Progress;
+use crate::update::{apply_gradients, check_divergence};
 use serin_model::{Batch, DropoutContext, Targets};
 use serin_ops::Backend;
 use std::ops::Range;
 use std::time::Instant;
-
-/// So many steps in a row without finite gradients mean that training has diverged.
-const MOST_SKIPS_IN_A_ROW: u32 = 50;
 
 impl<B: Backend> Trainer<'_, B> {
     /// One optimizer step on the examples at `indices`.
@@ -32,7 +30,9 @@ impl<B: Backend> Trainer<'_, B> {
         // All weights of the batch's classes may be 0: then there is no loss, and no gradient.
         let loss = if targets.normalizer > 0.0 { loss_sum / targets.normalizer } else { 0.0 };
         let factor = self.schedule.factor(self.progress.optimizer_steps);
-        let grad_norm = self.update(factor, scale)?;
+        let settings = &self.inputs.settings;
+        let (model, optimizer) = (&mut self.model, &mut self.optimizer);
+        let grad_norm = apply_gradients(self.backend, model, optimizer, settings, &mut self.progress, factor)?;
         let skipped = grad_norm.is_none();
         self.advance(loss, correct, &batch, started, skipped)?;
         let logged_loss = self.log_loss(loss);
@@ -90,25 +90,6 @@ impl<B: Backend> Trainer<'_, B> {
         Ok((output.loss_sum, right as u64))
     }
 
-    /// Clips and applies the gradients; returns their norm, or `None` if they were not finite and the step was skipped.
-    fn update(&mut self, factor: f64, scale: f32) -> Result<Option<f64>, TrainError> {
-        let trainable = self.model.trainable();
-        let gradients: Vec<_> = trainable.iter().map(|trainable| (&*trainable.gradient, trainable.len)).collect();
-        let norm = self.backend.gradient_norm(&gradients)?;
-        drop(trainable);
-        self.progress.scaler.update(norm.finite);
-        if !norm.finite {
-            return Ok(None);
-        }
-        let length = norm.sum_of_squares.sqrt() / f64::from(scale);
-        // As torch.nn.utils.clip_grad_norm_ does it, epsilon included.
-        let clip = self.inputs.settings.max_grad_norm.map_or(1.0, |most| (f64::from(most) / (length + 1e-6)).min(1.0));
-        let gradient_scale = (clip / f64::from(scale)) as f32;
-        self.optimizer.step(self.backend, &mut self.model, &self.inputs.settings, factor, gradient_scale);
-        self.progress.optimizer_steps = self.optimizer.steps;
-        Ok(Some(length))
-    }
-
     /// Takes note of a step that was made.
     fn advance(
         &mut self,
@@ -130,17 +111,7 @@ impl<B: Backend> Trainer<'_, B> {
         totals.correct += correct;
         totals.tokens += batch.tokens() as u64;
         totals.seconds += started.elapsed().as_secs_f64();
-        // Without a finite loss in all of the data, no scale and no further epoch helps.
-        let hopeless = !loss.is_finite() && u64::from(progress.skipped_in_a_row) >= steps_per_epoch;
-        if progress.scaler.is_exhausted() || progress.skipped_in_a_row >= MOST_SKIPS_IN_A_ROW || hopeless {
-            let reason = format!(
-                "gradients were not finite {} steps in a row (loss scale {}, loss {loss})\nhint: lower \
-                 --learning-rate, add --warmup-steps 0.06, or use --precision bf16",
-                progress.skipped_in_a_row, progress.scaler.scale
-            );
-            return Err(TrainError::Diverged { step: progress.global_step, reason });
-        }
-        Ok(())
+        check_divergence(progress, loss, steps_per_epoch)
     }
 
     /// Adds the step's loss to those that are to be logged; their mean if an entry is due.
