@@ -1,6 +1,7 @@
 //! Whatever can go wrong, in one type for library users.
 
 use serin_checkpoint::CheckpointError;
+use serin_corpus::CorpusError;
 use serin_data::DataError;
 use serin_metrics::MetricsError;
 use serin_model::ModelError;
@@ -19,6 +20,9 @@ pub enum SerinError {
     /// Datasets.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Text to pretrain on.
+    #[error(transparent)]
+    Corpus(#[from] Box<CorpusError>),
     /// Tokenizers.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -37,6 +41,12 @@ pub enum SerinError {
     /// What was asked for cannot be.
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<CorpusError> for SerinError {
+    fn from(error: CorpusError) -> SerinError {
+        SerinError::Corpus(Box::new(error))
+    }
 }
 
 impl From<DeviceError> for SerinError {

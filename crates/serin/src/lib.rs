@@ -33,15 +33,19 @@ pub mod classifier;
 pub mod device;
 pub mod environment;
 mod error;
+pub mod fill_mask;
 pub mod fine_tune;
+pub mod pretrain;
 pub mod pretrained;
 
 pub use classifier::{Classifier, ClassifierOptions, Prediction};
 pub use device::{DeviceOptions, Precision};
 pub use error::SerinError;
+pub use fill_mask::MaskFiller;
 pub use fine_tune::{FineTuneOptions, FineTuned, fine_tune};
 pub use pretrained::{Pretrained, PretrainedOptions};
 
+pub use serin_corpus as corpus;
 pub use serin_data as data;
 pub use serin_metrics as metrics;
 pub use serin_text as text;

@@ -1,6 +1,7 @@
 //! A model folder or Hub id, opened: weights, tokenizer, and how its texts are to be prepared.
 
 use crate::error::SerinError;
+use serin_checkpoint::CheckpointError;
 use serin_checkpoint::hub::{Hub, Progress, Silent, resolve};
 use serin_checkpoint::model::{LoadedFolder, RecordedText};
 use serin_text::{EncodeSettings, Normalization, Tokenizer, Truncation, is_cardiffnlp_model};
@@ -47,8 +48,26 @@ impl Pretrained {
         options: &PretrainedOptions,
         progress: &dyn Progress,
     ) -> Result<Pretrained, SerinError> {
+        Pretrained::open_folder(name, options, progress, LoadedFolder::open)
+    }
+
+    /// The same as a model for masked language modelling.
+    pub fn open_masked_language(
+        name: &str,
+        options: &PretrainedOptions,
+        progress: &dyn Progress,
+    ) -> Result<Pretrained, SerinError> {
+        Pretrained::open_folder(name, options, progress, LoadedFolder::open_masked_language)
+    }
+
+    fn open_folder(
+        name: &str,
+        options: &PretrainedOptions,
+        progress: &dyn Progress,
+        open: impl FnOnce(&Path) -> Result<LoadedFolder, CheckpointError>,
+    ) -> Result<Pretrained, SerinError> {
         let path = locate(name, options, progress)?;
-        let folder = LoadedFolder::open(&path)?;
+        let folder = open(&path)?;
         let config = folder.config();
         let tokenizer = Tokenizer::from_dir(&path, config.family.model_type(), config.max_length())?;
         if tokenizer.largest_id() as usize >= config.vocab {

@@ -129,11 +129,13 @@ pub fn metric_name(metric: SelectionMetric) -> &'static str {
     }
 }
 
-fn rate(per_second: f64) -> String {
+/// Steps a second, or seconds a step where those are more.
+pub fn rate(per_second: f64) -> String {
     if per_second >= 1.0 { format!("{per_second:.2}it/s") } else { format!("{:.2}s/it", 1.0 / per_second.max(1e-9)) }
 }
 
-fn short(duration: Duration) -> String {
+/// A duration in seconds, or in minutes and seconds.
+pub fn short(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 60.0 {
         format!("{seconds:.1}s")
@@ -185,7 +187,7 @@ impl Console for TrainConsole {
             Event::Note(text) => self.note(&format!("note: {text}")),
             Event::EarlyStopping => self.note("Early stopping."),
             Event::Interrupted => self.clear(),
-            Event::Started { .. } => {}
+            Event::Started { .. } | Event::HeldOut(_) => {}
         }
         Ok(())
     }

@@ -3,22 +3,28 @@
 mod compare;
 mod data;
 mod device;
+mod documents;
 mod evaluate;
 mod expand;
+mod fill_mask;
 mod inspect;
 mod model;
 mod predict;
+mod pretrain;
 mod reading;
 mod train;
 
 pub use compare::CompareArgs;
 pub use data::DataArgs;
 pub use device::DeviceArgs;
+pub use documents::DocumentArgs;
 pub use evaluate::EvaluateArgs;
 pub use expand::expand;
+pub use fill_mask::FillMaskArgs;
 pub use inspect::InspectArgs;
-pub use model::ModelArgs;
+pub use model::{ModelArgs, NormalizationArg};
 pub use predict::PredictArgs;
+pub use pretrain::PretrainArgs;
 pub use reading::ReadingArgs;
 pub use train::TrainArgs;
 
@@ -47,6 +53,8 @@ pub enum Command {
     Predict(Box<PredictArgs>),
     Compare(Box<CompareArgs>),
     Inspect(Box<InspectArgs>),
+    Pretrain(Box<PretrainArgs>),
+    FillMask(Box<FillMaskArgs>),
     /// List or clear the caches of frozen layers' outputs.
     Cache {
         /// What to do with them.

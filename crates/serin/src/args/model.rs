@@ -46,6 +46,16 @@ pub enum NormalizationArg {
     Tweet,
 }
 
+impl NormalizationArg {
+    /// The normalisation.
+    pub fn kind(self) -> Normalization {
+        match self {
+            NormalizationArg::None => Normalization::None,
+            NormalizationArg::Tweet => Normalization::Tweet,
+        }
+    }
+}
+
 impl ModelArgs {
     /// What was asked for.
     pub fn options(&self) -> PretrainedOptions {
@@ -57,10 +67,7 @@ impl ModelArgs {
                 TruncationArg::Left => Truncation::Left,
                 TruncationArg::HeadTail => Truncation::HeadTail { head: self.head_tokens },
             }),
-            normalization: self.normalization.map(|kind| match kind {
-                NormalizationArg::None => Normalization::None,
-                NormalizationArg::Tweet => Normalization::Tweet,
-            }),
+            normalization: self.normalization.map(NormalizationArg::kind),
         }
     }
 }

@@ -201,6 +201,18 @@ pub enum SchedulerArg {
     ConstantWithWarmup,
 }
 
+impl SchedulerArg {
+    /// The schedule.
+    pub fn kind(self) -> SchedulerType {
+        match self {
+            SchedulerArg::Linear => SchedulerType::Linear,
+            SchedulerArg::Cosine => SchedulerType::Cosine,
+            SchedulerArg::Constant => SchedulerType::Constant,
+            SchedulerArg::ConstantWithWarmup => SchedulerType::ConstantWithWarmup,
+        }
+    }
+}
+
 /// Loss scaling by its flag's values.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LossScalingArg {
@@ -365,12 +377,7 @@ impl TrainArgs {
             adam_beta2: self.adam_beta2.unwrap_or(defaults.adam_beta2),
             adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
             max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
-            lr_scheduler_type: match self.lr_scheduler_type {
-                None | Some(SchedulerArg::Linear) => SchedulerType::Linear,
-                Some(SchedulerArg::Cosine) => SchedulerType::Cosine,
-                Some(SchedulerArg::Constant) => SchedulerType::Constant,
-                Some(SchedulerArg::ConstantWithWarmup) => SchedulerType::ConstantWithWarmup,
-            },
+            lr_scheduler_type: self.lr_scheduler_type.map_or(defaults.lr_scheduler_type, SchedulerArg::kind),
             warmup: match self.warmup_steps {
                 Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
                 Some(share) => Warmup::Ratio(share),

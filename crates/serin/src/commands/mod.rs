@@ -3,9 +3,11 @@
 mod cache;
 mod compare;
 mod evaluate;
+mod fill_mask;
 mod inspect;
 mod interrupt;
 mod predict;
+mod pretrain;
 mod scoring;
 mod train;
 
@@ -28,5 +30,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Ended> {
         Command::Predict(args) => predict::run(&args, cli.quiet),
         Command::Compare(args) => compare::run(&args),
         Command::Inspect(args) => inspect::run(&args, cli.quiet),
+        Command::Pretrain(args) => pretrain::run(&args, cli.quiet),
+        Command::FillMask(args) => fill_mask::run(&args, cli.quiet),
     }
 }

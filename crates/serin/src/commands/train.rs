@@ -18,8 +18,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
         }
         Ok(Hub::from_env()?.dataset(name, None).fetch(&[], &downloads)?)
     };
-    let command: Vec<String> = std::env::args().map(|argument| shell_word(&argument)).collect();
-    let options = args.options(fetch, command.join(" "))?;
+    let options = args.options(fetch, command_line())?;
     let mut console = TrainConsole::new(options.select_on, quiet);
     if matches!(options.model, StartingModel::Small) {
         console.note(
@@ -68,6 +67,12 @@ fn report(done: &FineTuned, options: &FineTuneOptions, console: &TrainConsole) {
         println!("{test}");
     }
     console.note(&format!("The best model is in {}; try: serin predict {} \"a text\"", best.display(), best.display()));
+}
+
+/// What was typed, for model cards.
+pub(super) fn command_line() -> String {
+    let words: Vec<String> = std::env::args().map(|argument| shell_word(&argument)).collect();
+    words.join(" ")
 }
 
 /// Quoted where a shell would need it.

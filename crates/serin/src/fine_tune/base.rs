@@ -153,7 +153,8 @@ impl Base {
     }
 }
 
-fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
+/// Reads a `config.json`, named itself or by its folder.
+pub(crate) fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let fail = |error: String| SerinError::Usage(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;

@@ -11,6 +11,9 @@ pub trait Console {
     /// `done` of `total` of some long work, such as tokenizing.
     fn count(&mut self, what: &str, done: usize, total: usize);
 
+    /// Some long work of unknown length goes on; `state` says how far it is.
+    fn progress(&mut self, _what: &str, _state: &str) {}
+
     /// Something happened in training.
     fn event(&mut self, event: &Event<'_>) -> Result<(), TrainError>;
 

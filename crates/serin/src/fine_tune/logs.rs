@@ -5,11 +5,11 @@ use super::run_folder::RunFolder;
 use serin_train::report::{
     EarlyStoppingArgs, EarlyStoppingAttributes, EarlyStoppingState, EventFile, JsonlLog, LogEntry, TrainerState,
 };
-use serin_train::{EpochSummary, Event, Listener, Progress, StepReport, TrainError, TrainSettings};
+use serin_train::{EpochSummary, Event, HeldOut, Listener, Progress, StepReport, TrainError, TrainSettings};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Logs to files and passes everything on to the console.
-pub(super) struct RunLogs<'a> {
+pub(crate) struct RunLogs<'a> {
     folder: &'a RunFolder,
     console: &'a mut dyn Console,
     log: JsonlLog,
@@ -21,7 +21,7 @@ pub(super) struct RunLogs<'a> {
 
 impl<'a> RunLogs<'a> {
     /// Opens the logs of a run that stands at `progress`; entries beyond it are forgotten.
-    pub(super) fn open(
+    pub(crate) fn open(
         folder: &'a RunFolder,
         console: &'a mut dyn Console,
         settings: &TrainSettings,
@@ -102,6 +102,15 @@ impl<'a> RunLogs<'a> {
         self.write(LogEntry::new(numbers, self.state.epoch, summary.global_step))
     }
 
+    fn held_out(&mut self, held_out: &HeldOut) -> Result<(), TrainError> {
+        if held_out.is_best {
+            self.state.best_metric = Some(held_out.loss);
+            self.state.best_global_step = Some(held_out.global_step);
+            self.state.best_model_checkpoint = Some(self.folder.best().display().to_string());
+        }
+        self.write(LogEntry::new(held_out.numbers(), held_out.epoch, held_out.global_step))
+    }
+
     /// The evaluation of the best epoch.
     pub(super) fn best(&self) -> Option<LogEntry> {
         let step = self.state.best_global_step?;
@@ -132,6 +141,7 @@ impl Listener for RunLogs<'_> {
             }
             Event::Step(report) => self.step(report)?,
             Event::Epoch(summary) => self.epoch(summary)?,
+            Event::HeldOut(held_out) => self.held_out(held_out)?,
             _ => {}
         }
         self.console.event(event)

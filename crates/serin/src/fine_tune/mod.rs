@@ -12,7 +12,9 @@ mod run_folder;
 mod sentences;
 mod small;
 
+pub(crate) use base::read_config;
 pub use console::{Console, Quiet};
+pub(crate) use logs::RunLogs;
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
 pub use run_folder::RunFolder;
 pub use small::settings as small_encoder_settings;
@@ -23,7 +25,6 @@ use base::Base;
 use card::ModelCard;
 use data::{Splits, TokenizedSplits};
 use keeper::FolderKeeper;
-use logs::RunLogs;
 use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
 use serin_cpu::Cpu;
@@ -67,7 +68,7 @@ pub fn fine_tune(
         return Err(SerinError::Usage(problem));
     }
     let folder = RunFolder::create(&options.output_dir)?;
-    refuse_to_overwrite(options, &folder)?;
+    folder.refuse_to_overwrite(options.resume, options.overwrite)?;
     let splits = Splits::load(&options.data, options.select_on, options.settings.seed)?;
     if let Some(note) = &splits.split_note {
         console.say(note);
@@ -146,7 +147,7 @@ impl Run<'_> {
         };
         let mut trainer = Trainer::new(self.device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
-        self.open_folder(&recorded)?;
+        self.folder.prepare(&recorded, self.options.resume)?;
         if let Some(caches) = caches {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
         }
@@ -249,16 +250,6 @@ impl Run<'_> {
         settings
     }
 
-    fn open_folder(&self, recorded: &Map<String, Value>) -> Result<(), SerinError> {
-        if self.options.resume && self.folder.holds_a_run() {
-            return self.folder.check_settings(recorded);
-        }
-        if self.folder.holds_a_run() {
-            self.folder.clear()?;
-        }
-        self.folder.write_settings(recorded)
-    }
-
     fn card(&self, recorded: &Map<String, Value>) -> ModelCard {
         let shown = |(name, value): (&String, &Value)| (name.clone(), value.to_string());
         let hidden = |name: &str| name.ends_with("_data") || name.ends_with("fingerprint");
@@ -320,16 +311,4 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// A folder with a run is neither overwritten nor gone on with unless that was asked for.
-fn refuse_to_overwrite(options: &FineTuneOptions, folder: &RunFolder) -> Result<(), SerinError> {
-    if !folder.holds_a_run() || options.resume || options.overwrite {
-        return Ok(());
-    }
-    Err(SerinError::Usage(format!(
-        "{}: holds a run already\nhint: --resume goes on with it, --overwrite-output-dir replaces it, another --output-dir \
-         keeps it",
-        folder.root().display()
-    )))
 }

@@ -25,7 +25,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// The folder at `root`, made if need be and tried for writing.
-    pub(super) fn create(root: &Path) -> Result<RunFolder, SerinError> {
+    pub(crate) fn create(root: &Path) -> Result<RunFolder, SerinError> {
         let folder = RunFolder { root: root.to_owned() };
         let fail = |action: &str, error: std::io::Error| {
             SerinError::Usage(format!(
@@ -81,12 +81,35 @@ impl RunFolder {
     }
 
     /// Whether a run has been here.
-    pub(super) fn holds_a_run(&self) -> bool {
+    fn holds_a_run(&self) -> bool {
         self.settings().exists() || self.best().exists()
     }
 
+    /// A folder with a run is neither overwritten nor gone on with unless that was asked for.
+    pub(crate) fn refuse_to_overwrite(&self, resume: bool, overwrite: bool) -> Result<(), SerinError> {
+        if !self.holds_a_run() || resume || overwrite {
+            return Ok(());
+        }
+        Err(SerinError::Usage(format!(
+            "{}: holds a run already\nhint: --resume goes on with it, --overwrite-output-dir replaces it, another \
+             --output-dir keeps it",
+            self.root.display()
+        )))
+    }
+
+    /// Makes sure that a resumed run is the same, or clears an older one away and records what this one computes.
+    pub(crate) fn prepare(&self, settings: &Map<String, Value>, resume: bool) -> Result<(), SerinError> {
+        if resume && self.holds_a_run() {
+            return self.check_settings(settings);
+        }
+        if self.holds_a_run() {
+            self.clear()?;
+        }
+        self.write_settings(settings)
+    }
+
     /// Removes what an earlier run left, and nothing else.
-    pub(super) fn clear(&self) -> Result<(), SerinError> {
+    fn clear(&self) -> Result<(), SerinError> {
         for path in [self.best(), self.state(), self.tensorboard()] {
             if path.exists() {
                 std::fs::remove_dir_all(&path).map_err(|error| cannot_remove(&path, &error))?;
@@ -101,12 +124,12 @@ impl RunFolder {
     }
 
     /// Records what the run computes.
-    pub(super) fn write_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
+    fn write_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
         Ok(write_json_atomic(&self.settings(), settings)?)
     }
 
     /// Refuses to resume with other settings, by the names of those that changed.
-    pub(super) fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
+    fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
         let path = self.settings();
         let fail = |error: String| SerinError::Usage(format!("{}: {error}", path.display()));
         let text = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;

@@ -1,0 +1,271 @@
+//! `serin pretrain`: what can be typed, and what it means.
+
+use super::train::{LossScalingArg, ReportToArg, SchedulerArg};
+use super::{DeviceArgs, DocumentArgs, NormalizationArg};
+use clap::{Args, ValueEnum};
+use serin::corpus::{CorpusSettings, CorpusSources, Packing};
+use serin::device::Precision;
+use serin::pretrain::{EncoderShape, PretrainModel, PretrainOptions, beside};
+use serin::train::{LossScaling, TrainSettings, Warmup};
+use std::path::PathBuf;
+
+/// Pretrain an encoder on plain text by masked language modelling, the RoBERTa way.
+///
+/// From random weights (a shape by flags, a tokenizer by --tokenizer-name; `serin tokenizer train` makes one), or on from
+/// --model, to fit it to a domain before `serin train`. The weights with the smallest held-out loss are kept in OUT/best, a
+/// folder that `transformers` opens; Ctrl-C finishes the step and saves, --resume goes on with the same bits.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct PretrainArgs {
+    /// A model folder or Hub id to go on from.
+    #[arg(long, value_name = "MODEL", alias = "model-name-or-path", conflicts_with_all = ["config_name", "tokenizer_name"])]
+    pub model: Option<String>,
+    /// Branch, tag, pull request (refs/pr/3) or commit of a Hub id.
+    #[arg(long, value_name = "REVISION", requires = "model")]
+    pub revision: Option<String>,
+    /// The folder with the tokenizer, for random weights.
+    #[arg(long, value_name = "FOLDER")]
+    pub tokenizer_name: Option<PathBuf>,
+    /// Random weights by this config.json (or its folder).
+    #[arg(long, value_name = "PATH")]
+    pub config_name: Option<PathBuf>,
+    /// Width of a token's vector, for random weights.
+    #[arg(long, value_name = "N", default_value_t = EncoderShape::default().hidden_size, help_heading = "Shape")]
+    pub hidden_size: usize,
+    /// Encoder layers.
+    #[arg(long, value_name = "N", default_value_t = EncoderShape::default().num_hidden_layers, help_heading = "Shape")]
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    #[arg(long, value_name = "N", default_value_t = EncoderShape::default().num_attention_heads, help_heading = "Shape")]
+    pub num_attention_heads: usize,
+    /// Width of the feed-forward block [default: four times the hidden size].
+    #[arg(long, value_name = "N", help_heading = "Shape")]
+    pub intermediate_size: Option<usize>,
+    /// Tokens that a text may have at most, special tokens included.
+    #[arg(long, value_name = "TOKENS", default_value_t = EncoderShape::default().max_length, help_heading = "Shape")]
+    pub max_positions: usize,
+
+    /// Files to learn from: Parquet, CSV, TSV, JSONL or plain text, each also .gz.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Data")]
+    pub train_file: Vec<PathBuf>,
+    /// Held-out files; what of them is also in the training files is not learned from.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
+    pub validation_file: Vec<PathBuf>,
+    /// Share of the documents that is held out where no held-out files are given.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, help_heading = "Data")]
+    pub validation_fraction: f64,
+    /// How documents are read.
+    #[command(flatten)]
+    pub documents: DocumentArgs,
+    /// Tokens of a sequence, special tokens included; by default all that the model takes.
+    #[arg(long, value_name = "TOKENS", alias = "max-seq-length", help_heading = "Data")]
+    pub max_length: Option<usize>,
+    /// How documents become sequences: full ones that cross documents, or none that does.
+    #[arg(long, value_name = "KIND", default_value = "full-sentences", help_heading = "Data")]
+    pub packing: PackingArg,
+    /// Share of the tokens that are to be guessed.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, help_heading = "Data")]
+    pub mlm_probability: f64,
+    /// What is done to texts first: none or tweet (@handle becomes @user, links become http) [default: the model's].
+    #[arg(long, value_name = "KIND", help_heading = "Data")]
+    pub normalization: Option<NormalizationArg>,
+
+    /// Passes over the training text [default: 3].
+    #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
+    pub num_train_epochs: Option<u32>,
+    /// Stop after so many optimizer steps.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub max_steps: Option<i64>,
+    /// Sequences of a batch [default: 64].
+    #[arg(long, value_name = "N", visible_alias = "batch-size", alias = "train-batch-size", help_heading = "Training")]
+    pub per_device_train_batch_size: Option<usize>,
+    /// Batches that make a step together [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub gradient_accumulation_steps: Option<usize>,
+    /// Peak learning rate [default: 5e-4].
+    #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
+    pub learning_rate: Option<f32>,
+    /// Decoupled weight decay [default: 0.01].
+    #[arg(long, value_name = "DECAY", help_heading = "Training")]
+    pub weight_decay: Option<f32>,
+    /// Adam's β₁ [default: 0.9].
+    #[arg(long, value_name = "BETA", help_heading = "Training")]
+    pub adam_beta1: Option<f64>,
+    /// Adam's β₂ [default: 0.98].
+    #[arg(long, value_name = "BETA", help_heading = "Training")]
+    pub adam_beta2: Option<f64>,
+    /// Adam's ε [default: 1e-6].
+    #[arg(long, value_name = "EPSILON", help_heading = "Training")]
+    pub adam_epsilon: Option<f32>,
+    /// Scale gradients down to this norm; 0 leaves them [default: 1].
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    pub max_grad_norm: Option<f32>,
+    /// linear, cosine, constant or constant-with-warmup [default: linear].
+    #[arg(long, value_name = "TYPE", help_heading = "Training")]
+    pub lr_scheduler_type: Option<SchedulerArg>,
+    /// Steps that the learning rate rises for; below 1, a share of all steps [default: 0.06].
+    #[arg(long, value_name = "N", alias = "warmup-ratio", help_heading = "Training")]
+    pub warmup_steps: Option<f64>,
+    /// Dropout of the encoder instead of the config's.
+    #[arg(long, value_name = "P", help_heading = "Training")]
+    pub hidden_dropout_prob: Option<f32>,
+    /// Dropout on attention probabilities instead of the config's.
+    #[arg(long, value_name = "P", help_heading = "Training")]
+    pub attention_probs_dropout_prob: Option<f32>,
+    /// Seed of data order, masks, dropout, the held-out documents and fresh weights [default: 42].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub seed: Option<u64>,
+    /// Scale losses so that small gradients survive 16 bits: auto (with fp16), none or dynamic.
+    #[arg(long, value_name = "KIND", help_heading = "Training")]
+    pub loss_scaling: Option<LossScalingArg>,
+    /// Tokens computed at once; less takes less memory, and other sums round otherwise [default: 4096].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub micro_batch_tokens: Option<usize>,
+    /// Stop after so many evaluations in a row without a smaller held-out loss.
+    #[arg(long, value_name = "N", alias = "patience", help_heading = "Training")]
+    pub early_stopping_patience: Option<u32>,
+
+    /// Where everything is written.
+    #[arg(long, short, value_name = "FOLDER", default_value = "serin-pretrained", help_heading = "Output")]
+    pub output_dir: PathBuf,
+    /// Go on with the run in the output folder.
+    #[arg(long, visible_alias = "resume-from-checkpoint", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
+    pub resume: Option<bool>,
+    /// Replace a run that is in the output folder.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
+    pub overwrite_output_dir: Option<bool>,
+    /// Evaluate every so many steps, besides every epoch.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub eval_steps: Option<u64>,
+    /// Save the state every so many steps, besides every evaluation.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub save_steps: Option<u64>,
+    /// Log every so many steps.
+    #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Output")]
+    pub logging_steps: u64,
+    /// tensorboard or none.
+    #[arg(long, value_name = "TOOL", help_heading = "Output")]
+    pub report_to: Option<ReportToArg>,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  serin tokenizer train --train-file corpus.txt --vocab-size 8192 -o tokenizer
+  serin pretrain --tokenizer-name tokenizer --hidden-size 256 --num-hidden-layers 4 --num-attention-heads 4 \\
+    --train-file corpus.txt -o tiny
+  serin pretrain --model roberta-base --train-file reviews.parquet --learning-rate 1e-4 -o adapted
+  serin fill-mask tiny \"I really <mask> this film.\"";
+
+/// Packings by their flag's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackingArg {
+    /// Full sequences that cross documents.
+    #[value(alias = "full_sentences")]
+    FullSentences,
+    /// No sequence crosses a document.
+    #[value(alias = "doc_sentences")]
+    DocSentences,
+}
+
+impl PretrainArgs {
+    /// What was asked for.
+    pub fn options(&self, command: String) -> Result<PretrainOptions, serin::SerinError> {
+        let device = self.device.options();
+        let settings = self.settings(device.precision);
+        let validation_fraction = if self.validation_file.is_empty() { self.validation_fraction } else { 0.0 };
+        Ok(PretrainOptions {
+            model: self.model()?,
+            sources: CorpusSources { train: self.train_file.clone(), validation: self.validation_file.clone() },
+            corpus: CorpusSettings {
+                max_length: self.max_length.unwrap_or(usize::MAX),
+                packing: match self.packing {
+                    PackingArg::FullSentences => Packing::FullSentences,
+                    PackingArg::DocSentences => Packing::DocSentences,
+                },
+                documents: self.documents.options(),
+                validation_fraction,
+                seed: settings.seed,
+                ..CorpusSettings::default()
+            },
+            normalization: self.normalization.map(NormalizationArg::kind),
+            mlm_probability: self.mlm_probability,
+            settings,
+            device,
+            output_dir: self.output_dir.clone(),
+            resume: self.resume.unwrap_or(false),
+            overwrite: self.overwrite_output_dir.unwrap_or(false),
+            eval_steps: self.eval_steps,
+            save_steps: self.save_steps,
+            logging_steps: self.logging_steps,
+            tensorboard: matches!(self.report_to, Some(ReportToArg::Tensorboard)),
+            dropout: [self.hidden_dropout_prob, self.attention_probs_dropout_prob],
+            command,
+        })
+    }
+
+    fn model(&self) -> Result<PretrainModel, serin::SerinError> {
+        let tokenizer = self.tokenizer_name.clone();
+        match (&self.model, &self.config_name, tokenizer) {
+            (Some(name), _, _) => {
+                Ok(PretrainModel::Continued { name: name.clone(), revision: self.revision.clone() })
+            }
+            (None, Some(config), tokenizer) => {
+                let tokenizer = tokenizer.unwrap_or_else(|| beside(config).to_owned());
+                Ok(PretrainModel::Config { config: config.clone(), tokenizer })
+            }
+            (None, None, Some(tokenizer)) => Ok(PretrainModel::Shape { shape: self.shape(), tokenizer }),
+            (None, None, None) => Err(serin::SerinError::Usage(
+                "nothing to start from\nhint: --model goes on from a model; --tokenizer-name FOLDER starts from random \
+                 weights (serin tokenizer train makes such a folder)"
+                    .into(),
+            )),
+        }
+    }
+
+    fn shape(&self) -> EncoderShape {
+        EncoderShape {
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            intermediate_size: self.intermediate_size.unwrap_or(self.hidden_size.saturating_mul(4)),
+            max_length: self.max_positions,
+        }
+    }
+
+    /// Flags over defaults.
+    fn settings(&self, precision: Precision) -> TrainSettings {
+        let defaults = PretrainOptions::default_settings();
+        let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
+        TrainSettings {
+            num_train_epochs: self.num_train_epochs.unwrap_or(defaults.num_train_epochs),
+            // transformers' default of -1 means no limit.
+            max_steps: self.max_steps.and_then(|steps| u64::try_from(steps).ok()),
+            train_batch_size: self.per_device_train_batch_size.unwrap_or(defaults.train_batch_size),
+            gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(1),
+            learning_rate,
+            head_learning_rate: learning_rate,
+            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            adam_beta1: self.adam_beta1.unwrap_or(defaults.adam_beta1),
+            adam_beta2: self.adam_beta2.unwrap_or(defaults.adam_beta2),
+            adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
+            max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
+            lr_scheduler_type: self.lr_scheduler_type.map_or(defaults.lr_scheduler_type, SchedulerArg::kind),
+            warmup: match self.warmup_steps {
+                Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
+                Some(share) => Warmup::Ratio(share),
+                None => defaults.warmup,
+            },
+            seed: self.seed.unwrap_or(defaults.seed),
+            early_stopping_patience: self.early_stopping_patience,
+            loss_scaling: match self.loss_scaling {
+                Some(LossScalingArg::Dynamic) => LossScaling::Dynamic,
+                Some(LossScalingArg::Auto) | None if precision == Precision::Fp16 => LossScaling::Dynamic,
+                _ => LossScaling::None,
+            },
+            micro_batch_tokens: self.micro_batch_tokens.unwrap_or(defaults.micro_batch_tokens),
+            ..defaults
+        }
+    }
+}
