@@ -41,6 +41,8 @@ pub struct CorpusIdentity {
     pub train_files: Vec<SourceFile>,
     /// The files that are held out.
     pub validation_files: Vec<SourceFile>,
+    /// The files of which nothing is used.
+    pub exclude_files: Vec<SourceFile>,
     /// As in [`CorpusSettings`].
     pub max_length: usize,
     /// As in [`CorpusSettings`].
@@ -67,6 +69,7 @@ impl CorpusIdentity {
             tokenizer: format!("{:032x}", xxh3_128(definition.as_bytes())),
             train_files: source_files(&sources.train)?,
             validation_files: source_files(&sources.validation)?,
+            exclude_files: source_files(&sources.exclude)?,
             max_length: settings.max_length,
             packing: settings.packing,
             documents: settings.documents.clone(),

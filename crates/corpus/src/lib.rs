@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let tokenizer = Tokenizer::from_dir("tokenizer".as_ref(), "roberta", 128)?;
 //! let settings = CorpusSettings { max_length: 128, validation_fraction: 0.01, ..CorpusSettings::default() };
-//! let sources = CorpusSources { train: vec!["reviews.parquet".into(), "books.txt.gz".into()], validation: vec![] };
+//! let sources = CorpusSources { train: vec!["reviews.parquet".into(), "books.txt.gz".into()], ..CorpusSources::default() };
 //! let folder = "corpus".as_ref();
 //! Corpus::tokenize(&sources, &tokenizer, &settings, folder, &mut |_| ControlFlow::Continue(()))?;
 //!

@@ -80,4 +80,6 @@ pub struct CorpusSources {
     pub train: Vec<PathBuf>,
     /// Held-out documents of their own; whatever of them is also in `train`, word for word, is not learned from.
     pub validation: Vec<PathBuf>,
+    /// Whatever of `train` is also in these files, word for word, is used for nothing: test data, above all.
+    pub exclude: Vec<PathBuf>,
 }

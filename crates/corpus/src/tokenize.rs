@@ -38,7 +38,7 @@ pub struct TokenizeReport {
     pub validation: Option<PartReport>,
     /// Documents, rows and lines with nothing but spaces, passed over.
     pub blank: u64,
-    /// Documents that were dropped from what is learned from since they are also in the held-out files.
+    /// Documents that were dropped since they are also in the held-out or the excluded files.
     pub duplicates: u64,
     /// Bytes of text so far, of all documents.
     pub text_bytes: u64,
@@ -84,6 +84,9 @@ pub(crate) fn tokenize(
     let mut report = TokenizeReport::default();
     replace_dir_atomic(folder, |staging| {
         let mut run = Run::new(tokenizer, settings, staging)?;
+        if !sources.exclude.is_empty() {
+            run.exclude(Documents::open(&sources.exclude, &settings.documents)?)?;
+        }
         if let Some(documents) = validation {
             run.read(documents, Side::Validation, progress)?;
         }
@@ -150,7 +153,7 @@ struct Run<'a> {
     staging: PathBuf,
     train: Part,
     validation: Option<Part>,
-    /// Hashes of the held-out files' documents.
+    /// Hashes of documents that are not learned from: those of the held-out files and the excluded ones.
     held_out: HashSet<u64>,
     blank: u64,
     duplicates: u64,
@@ -194,6 +197,14 @@ impl<'a> Run<'a> {
             None => Self::part(self.tokenizer, self.settings, &self.staging.join(VALIDATION))?,
         };
         Ok(self.validation.insert(part))
+    }
+
+    /// Takes note of documents that are not to be used.
+    fn exclude(&mut self, documents: Documents) -> Result<(), CorpusError> {
+        for document in documents {
+            self.held_out.insert(document_hash(&document?));
+        }
+        Ok(())
     }
 
     /// Takes all documents; while a batch is tokenized, the next is read.
@@ -289,5 +300,10 @@ fn tokenized(document: &Document, tokenizer: &Tokenizer, settings: &CorpusSettin
     let ids = tokenizer
         .content_ids(&text)
         .map_err(|source| CorpusError::Tokenize { at: document.at.clone(), source: Box::new(source) })?;
-    Ok(Tokenized { ids, hash: xxh3_64(document.text.trim().as_bytes()), bytes: document.text.len() as u64 })
+    Ok(Tokenized { ids, hash: document_hash(document), bytes: document.text.len() as u64 })
+}
+
+/// What tells a document from others; spaces around it do not.
+fn document_hash(document: &Document) -> u64 {
+    xxh3_64(document.text.trim().as_bytes())
 }

@@ -37,7 +37,7 @@ pub fn tokenize(
     settings: &CorpusSettings,
     folder: &Path,
 ) -> Result<TokenizeReport, CorpusError> {
-    let sources = CorpusSources { train: train.to_vec(), validation: validation.to_vec() };
+    let sources = CorpusSources { train: train.to_vec(), validation: validation.to_vec(), ..CorpusSources::default() };
     Corpus::tokenize(&sources, tokenizer, settings, folder, &mut |_| ControlFlow::Continue(()))
 }
 

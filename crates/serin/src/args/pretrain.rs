@@ -51,6 +51,9 @@ pub struct PretrainArgs {
     /// Held-out files; what of them is also in the training files is not learned from.
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
     pub validation_file: Vec<PathBuf>,
+    /// Files whose documents are used for nothing where they are also in the training files: test data, above all.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Data")]
+    pub exclude_file: Vec<PathBuf>,
     /// Share of the documents that is held out where no held-out files are given.
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, help_heading = "Data")]
     pub validation_fraction: f64,
@@ -177,7 +180,11 @@ impl PretrainArgs {
         let validation_fraction = if self.validation_file.is_empty() { self.validation_fraction } else { 0.0 };
         Ok(PretrainOptions {
             model: self.model()?,
-            sources: CorpusSources { train: self.train_file.clone(), validation: self.validation_file.clone() },
+            sources: CorpusSources {
+                train: self.train_file.clone(),
+                validation: self.validation_file.clone(),
+                exclude: self.exclude_file.clone(),
+            },
             corpus: CorpusSettings {
                 max_length: self.max_length.unwrap_or(usize::MAX),
                 packing: match self.packing {

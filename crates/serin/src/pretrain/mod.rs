@@ -244,7 +244,7 @@ fn describe(train: &Corpus, held_out: &Corpus) -> String {
 fn left_out(report: &TokenizeReport) -> String {
     let dropped = report.train.dropped_tokens + report.validation.map_or(0, |part| part.dropped_tokens);
     format!(
-        "Left out: {} blank documents, {} that are also in the held-out files, {dropped} tokens of rests too short to keep.",
+        "Left out: {} blank documents, {} that are also in the held-out or excluded files, {dropped} tokens of rests too short to keep.",
         report.blank, report.duplicates
     )
 }

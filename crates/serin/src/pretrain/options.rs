@@ -118,7 +118,7 @@ impl PretrainOptions {
     pub fn new(model: PretrainModel, train: Vec<PathBuf>, output_dir: PathBuf) -> PretrainOptions {
         PretrainOptions {
             model,
-            sources: CorpusSources { train, validation: Vec::new() },
+            sources: CorpusSources { train, ..CorpusSources::default() },
             corpus: CorpusSettings { validation_fraction: 0.01, ..CorpusSettings::default() },
             normalization: None,
             mlm_probability: 0.15,
