@@ -1,6 +1,7 @@
 //! Whatever can go wrong, in one type for library users.
 
 use serin_checkpoint::CheckpointError;
+use serin_corpus::CorpusError;
 use serin_data::DataError;
 use serin_metrics::MetricsError;
 use serin_model::ModelError;
@@ -19,6 +20,9 @@ pub enum SerinError {
     /// Datasets.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Texts for masked language modelling.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
     /// Tokenizers.
     #[error(transparent)]
     Text(#[from] TextError),

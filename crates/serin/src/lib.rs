@@ -34,6 +34,7 @@ pub mod device;
 pub mod environment;
 mod error;
 pub mod fine_tune;
+pub mod learn_tokenizer;
 pub mod pretrained;
 
 pub use classifier::{Classifier, ClassifierOptions, Prediction};
@@ -42,6 +43,7 @@ pub use error::SerinError;
 pub use fine_tune::{FineTuneOptions, FineTuned, fine_tune};
 pub use pretrained::{Pretrained, PretrainedOptions};
 
+pub use serin_corpus as corpus;
 pub use serin_data as data;
 pub use serin_metrics as metrics;
 pub use serin_text as text;

@@ -3,23 +3,27 @@
 mod compare;
 mod data;
 mod device;
+mod documents;
 mod evaluate;
 mod expand;
 mod inspect;
 mod model;
 mod predict;
 mod reading;
+mod tokenizer;
 mod train;
 
 pub use compare::CompareArgs;
 pub use data::DataArgs;
 pub use device::DeviceArgs;
+pub use documents::DocumentArgs;
 pub use evaluate::EvaluateArgs;
 pub use expand::expand;
 pub use inspect::InspectArgs;
 pub use model::ModelArgs;
 pub use predict::PredictArgs;
 pub use reading::ReadingArgs;
+pub use tokenizer::{LearnTokenizerArgs, TokenizerAction};
 pub use train::TrainArgs;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +51,12 @@ pub enum Command {
     Predict(Box<PredictArgs>),
     Compare(Box<CompareArgs>),
     Inspect(Box<InspectArgs>),
+    /// Make tokenizers.
+    Tokenizer {
+        /// What to do.
+        #[command(subcommand)]
+        action: TokenizerAction,
+    },
     /// List or clear the caches of frozen layers' outputs.
     Cache {
         /// What to do with them.
