@@ -35,6 +35,7 @@ pub mod environment;
 mod error;
 pub mod fill_mask;
 pub mod fine_tune;
+pub mod learn_tokenizer;
 pub mod pretrain;
 pub mod pretrained;
 

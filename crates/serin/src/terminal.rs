@@ -20,6 +20,14 @@ pub fn bar(total: u64, template: &str, quiet: bool) -> ProgressBar {
     bar
 }
 
+/// A line with the time so far, for work of unknown length; hidden where nobody looks.
+pub fn clock(quiet: bool) -> ProgressBar {
+    let line = bar(0, CLOCK, quiet);
+    line.enable_steady_tick(Duration::from_millis(200));
+    line
+}
+
+const CLOCK: &str = "{spinner} {msg} [{elapsed}]";
 const COUNT: &str = "{msg} {pos}/{len} [{elapsed_precise}<{eta_precise}, {per_sec}]";
 const TRAIN: &str = "{prefix} {wide_bar} {pos}/{len} [{elapsed}<{eta}, {msg}]";
 const DOWNLOAD: &str = "{msg} {wide_bar} {bytes}/{total_bytes} [{elapsed}<{eta}, {bytes_per_sec}]";

@@ -29,5 +29,5 @@ pub use error::TextError;
 pub use normalize::{Normalization, is_cardiffnlp_model, normalize_tweet};
 pub use special_tokens::SpecialIds;
 pub use tokenizer::Tokenizer;
-pub use train_bpe::train_byte_level_bpe;
+pub use train_bpe::{ByteLevelBpe, CountedWords, LearnedVocabulary, train_byte_level_bpe};
 pub use truncate::{DEFAULT_HEAD, Truncation};

@@ -8,14 +8,14 @@ use serin_corpus::{Corpus, CorpusError, CorpusSettings, CorpusSources, TokenizeR
 use serin_text::{Tokenizer, train_byte_level_bpe};
 
 /// `<s> <pad> </s> <unk> <mask>` and 256 bytes, a few merges.
-pub fn roberta() -> Tokenizer {
+pub(crate) fn roberta() -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     train_byte_level_bpe(&["the film was good and the film was bad"; 4], 280, folder.path()).unwrap();
     Tokenizer::from_dir(folder.path(), "roberta", 512).unwrap()
 }
 
 /// `[PAD] [UNK] [CLS] [SEP] [MASK]` and a few words, `word0` to `word9`.
-pub fn bert() -> Tokenizer {
+pub(crate) fn bert() -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     let mut vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n".to_owned();
     (0..10).for_each(|number| vocabulary.push_str(&format!("word{number}\n")));
@@ -24,13 +24,13 @@ pub fn bert() -> Tokenizer {
 }
 
 /// Writes `text` into a file of the folder.
-pub fn file(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn file(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path
 }
 
-pub fn tokenize(
+pub(crate) fn tokenize(
     train: &[PathBuf],
     validation: &[PathBuf],
     tokenizer: &Tokenizer,
@@ -42,6 +42,6 @@ pub fn tokenize(
 }
 
 /// All sequences of a corpus.
-pub fn sequences(corpus: &Corpus) -> Vec<Vec<u32>> {
+pub(crate) fn sequences(corpus: &Corpus) -> Vec<Vec<u32>> {
     (0..corpus.len()).map(|index| corpus.sequence(index)).collect()
 }

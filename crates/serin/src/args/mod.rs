@@ -12,6 +12,7 @@ mod model;
 mod predict;
 mod pretrain;
 mod reading;
+mod tokenizer;
 mod train;
 
 pub use compare::CompareArgs;
@@ -26,6 +27,7 @@ pub use model::{ModelArgs, NormalizationArg};
 pub use predict::PredictArgs;
 pub use pretrain::PretrainArgs;
 pub use reading::ReadingArgs;
+pub use tokenizer::{LearnTokenizerArgs, TokenizerAction};
 pub use train::TrainArgs;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +57,12 @@ pub enum Command {
     Inspect(Box<InspectArgs>),
     Pretrain(Box<PretrainArgs>),
     FillMask(Box<FillMaskArgs>),
+    /// Make tokenizers.
+    Tokenizer {
+        /// What to do.
+        #[command(subcommand)]
+        action: TokenizerAction,
+    },
     /// List or clear the caches of frozen layers' outputs.
     Cache {
         /// What to do with them.

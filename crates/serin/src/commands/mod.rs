@@ -9,9 +9,10 @@ mod interrupt;
 mod predict;
 mod pretrain;
 mod scoring;
+mod tokenizer;
 mod train;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, TokenizerAction};
 
 /// How a command ended, if not with an error.
 pub enum Ended {
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Train(args) => train::run(&args, cli.quiet),
         Command::Cache { action } => cache::run(&action),
+        Command::Tokenizer { action: TokenizerAction::Train(args) } => tokenizer::run(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet),
         Command::Predict(args) => predict::run(&args, cli.quiet),
         Command::Compare(args) => compare::run(&args),
