@@ -3,11 +3,11 @@
 use super::options::StartingModel;
 use super::small;
 use crate::error::SerinError;
-use crate::pretrained::{Pretrained, PretrainedOptions};
+use crate::pretrained::{Pretrained, PretrainedOptions, say_shortened};
 use serin_checkpoint::hub::Progress;
 use serin_checkpoint::model::LoadedFolder;
-use serin_data::Dataset;
-use serin_model::{Initializer, ModelConfig, ParameterSource, ProblemType};
+use serin_data::{Dataset, missing_path_hint};
+use serin_model::{Group, Initializer, ModelConfig, ParameterSource, ParameterSpec, ProblemType};
 use serin_text::{EncodeSettings, Tokenizer};
 use std::fs;
 use std::hash::Hasher;
@@ -157,7 +157,10 @@ impl Base {
 pub(crate) fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let fail = |error: String| SerinError::Usage(format!("{}: {error}", file.display()));
-    let text = fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
+    let text = fs::read_to_string(&file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => fail(format!("{error}{}", missing_path_hint(&file))),
+        _ => fail(error.to_string()),
+    })?;
     let json = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
     ModelConfig::from_json(&json).map_err(|error| fail(error.to_string()))
 }
