@@ -268,7 +268,21 @@ pub enum DataError {
         /// Of how many.
         total: u64,
     },
-    /// The same, where rows are read one by one.
+    /// -1 beside other numbers, all from 0 up, where nobody says what it means.
+    #[error(
+        "{at}: {count} of {total} rows have the label -1, with which the Hub's datasets mark a row without a label; beside \
+             it there are only labels from 0 up\nhint: remove these rows; if -1 is a class of its own, name it: \
+             --label-map=-1=NAME"
+    )]
+    UnclearMark {
+        /// The first such row.
+        at: Location,
+        /// How many rows.
+        count: u64,
+        /// Of how many.
+        total: u64,
+    },
+    /// The same as [`DataError::Unlabelled`], where rows are read one by one.
     #[error(
         "{at}: the label is -1, which marks unlabelled text\nhint: use a labelled split (the Hub's `unsupervised` split \
              has none), or predict instead of evaluating"
