@@ -23,6 +23,7 @@ pub struct PredictArgs {
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
     /// Files whose rows are predicted: csv, tsv, jsonl (each also .gz), parquet, text; a pattern, or several of one format.
+    /// Of a folder or a dataset's Hub id, the test split.
     #[arg(long, short, value_name = "FILE", num_args = 1..)]
     pub file: Vec<PathBuf>,
     /// Where rows and predictions go: .csv, .tsv, .jsonl (each also .gz) or .parquet. Without it, standard output.

@@ -1,17 +1,15 @@
 //! The labelled rows to measure with: found, and checked to the last row before anything is computed.
 
 use crate::args::EvaluateArgs;
-use crate::terminal::DownloadBars;
+use crate::commands::dataset;
 use serin::classifier::data_problem_type;
 use serin::data::{
-    self, Columns, DataError, DataFolder, Format, LabelReader, LabelSet, LabelUse, ReadOptions, Row, RowReader, Source,
-    Split,
+    Columns, DataError, DataFolder, Format, LabelReader, LabelSet, LabelUse, ReadOptions, Row, RowReader, Source, Split,
 };
 use serin::metrics::TweetEvalTask;
+use serin::train::model_target;
 use serin::{Classifier, SerinError};
-use serin_checkpoint::hub::Hub;
 use serin_model::Target;
-use std::path::{Path, PathBuf};
 
 /// Labelled rows.
 pub struct LabelledSource {
@@ -92,13 +90,7 @@ fn model_target(target: data::Target, row: &Row) -> Result<Target, DataError> {
 }
 
 fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
-    let paths: Vec<PathBuf> = match args.paths.as_slice() {
-        [name] if is_dataset_id(name) => {
-            let id = name.to_string_lossy();
-            vec![Hub::from_env()?.dataset(&id, None).fetch(&[], &DownloadBars::new(quiet))?]
-        }
-        paths => paths.to_vec(),
-    };
+    let paths = dataset::locate_all(&args.paths, quiet)?;
     let say = |text: &str| {
         if !quiet {
             eprintln!("note: {text}");
@@ -121,18 +113,6 @@ fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
     let source = Source::resolve(&paths, split, args.data.reading.format)?;
     source.notes.iter().for_each(|text| say(text));
     Ok(source)
-}
-
-/// `name` or `owner/name`, and nothing of that name in the file system.
-fn is_dataset_id(path: &Path) -> bool {
-    let Some(text) = path.to_str() else { return false };
-    let is_word = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let parts: Vec<&str> = text.split('/').collect();
-    !path.exists() && Format::from_name(path).is_none() && parts.len() == 2 && parts.into_iter().all(is_word)
 }
 
 impl EvaluateArgs {

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Predicts, and writes what came of it.
 pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
-    let source = args.source()?;
+    let source = args.source(quiet)?;
     let format = args.output_format()?;
     let mut opened = open_classifier(&args.model, &args.text, &args.device, quiet)?;
     if args.is_for_eyes() {
