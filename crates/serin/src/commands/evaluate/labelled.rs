@@ -61,7 +61,8 @@ impl LabelledSource {
 
     /// The label of a row.
     pub fn target(&self, row: &Row) -> Result<Target, DataError> {
-        self.labels.target(row).and_then(|target| model_target(target, row))
+        let target = self.labels.target(row)?;
+        model_target(&target).ok_or_else(|| DataError::UnlabelledRow { at: row.location() })
     }
 
     /// Counts the rows and reads every label.
@@ -79,14 +80,10 @@ impl LabelledSource {
     }
 }
 
-/// A dataset's target in the vocabulary of models.
-fn model_target(target: data::Target, row: &Row) -> Result<Target, DataError> {
-    match target {
-        data::Target::Class(class) => Ok(Target::Class(class)),
-        data::Target::Multi(flags) => Ok(Target::Multi(flags)),
-        data::Target::Score(score) => Ok(Target::Score(score)),
-        data::Target::Unlabelled => Err(DataError::UnlabelledRow { at: row.location() }),
-    }
+/// Whether the row of this number, from 1, is one of `sampled` that lie at equal distances among `rows`.
+fn is_sampled(number: u64, sampled: u64, rows: u64) -> bool {
+    let taken_up_to = |number: u64| u128::from(number) * u128::from(sampled) / u128::from(rows.max(1));
+    taken_up_to(number) > taken_up_to(number - 1)
 }
 
 fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
