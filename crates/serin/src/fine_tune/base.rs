@@ -52,11 +52,15 @@ impl Base {
                 let config = read_config(config)?;
                 let name = format!("random weights ({})", config.family.model_type());
                 let tokenizer = Tokenizer::from_dir(tokenizer, config.family.model_type(), config.max_length())?;
-                Base::fresh(config, tokenizer, options, name, seed)
+                let base = Base::fresh(config, tokenizer, options, name, seed)?;
+                say_shortened(options, &base.text, progress);
+                Ok(base)
             }
             StartingModel::Small => {
                 let (config, tokenizer) = small::model(train)?;
-                Base::fresh(config, tokenizer, options, "small encoder, random weights".into(), seed)
+                let base = Base::fresh(config, tokenizer, options, "small encoder, random weights".into(), seed)?;
+                say_shortened(options, &base.text, progress);
+                Ok(base)
             }
         }
     }
