@@ -157,6 +157,41 @@ impl Base {
     }
 }
 
+impl Base {
+    /// A hash of what the output of the embeddings and the first `layers` layers depends on, besides token ids and the
+    /// device: their parameters and how they are put together. Labels, problem type, dropout and the layers above are
+    /// left out.
+    ///
+    /// # Errors
+    /// A parameter that cannot be read.
+    pub(super) fn trunk_fingerprint(&self, layers: usize) -> Result<String, SerinError> {
+        let config = self.config();
+        let mut hash = Xxh3::new();
+        // With the last layer in it, the trunk ends in first rows only.
+        let is_whole = layers == config.layers;
+        let shape = format!(
+            "{} {} {} {:?} {} {layers} {is_whole}",
+            config.first_position(),
+            config.hidden,
+            config.heads,
+            config.activation,
+            config.layer_norm_epsilon
+        );
+        hash.update(shape.as_bytes());
+        let is_in_trunk = |spec: &ParameterSpec| match spec.group {
+            Group::Embeddings => true,
+            Group::Layer(layer) => layer < layers,
+            Group::Head => false,
+        };
+        let mut source = self.source();
+        for spec in config.parameters().iter().filter(|spec| is_in_trunk(spec)) {
+            hash.update(format!("{} {:?}", spec.name, spec.shape).as_bytes());
+            hash.update(bytemuck::cast_slice(&source.values(spec)?));
+        }
+        Ok(format!("{:032x}", hash.digest128()))
+    }
+}
+
 /// Reads a `config.json`, named itself or by its folder.
 pub(crate) fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };

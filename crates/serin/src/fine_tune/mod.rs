@@ -133,7 +133,7 @@ impl Run<'_> {
         let caches = match self.settings.frozen_dropout {
             true => None,
             false => {
-                caches::open(&self.options.trunk_cache, &fingerprint, self.device, &model, train, selection, console)?
+                caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
             }
         };
         let inputs = TrainInputs {
