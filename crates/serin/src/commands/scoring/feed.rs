@@ -38,6 +38,10 @@ pub enum Fed {
     End,
 }
 
+/// What is said of a thread that panicked.
+const STOPPED: &str =
+    "stopped unexpectedly\nhint: this is a bug, please report it; RUST_BACKTRACE=1 shows where it comes from";
+
 /// The rows of a reader, tokenized.
 pub struct Feed {
     /// `None` after the last one.
@@ -64,7 +68,7 @@ impl Feed {
             Ok(chunk) => Ok(chunk?.map_or(Fed::End, Fed::Chunk)),
             Err(RecvTimeoutError::Timeout) => Ok(Fed::Nothing),
             // Not the end: that is said.
-            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Usage("tokenizing stopped unexpectedly".into())),
+            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Usage(format!("tokenizing {STOPPED}"))),
         }
     }
 }
@@ -89,7 +93,7 @@ struct EndGuard<'a>(&'a RowQueue);
 
 impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
-        self.0.end(Some(DataError::Setting("reading stopped unexpectedly".into())));
+        self.0.end(Some(DataError::Setting(format!("reading {STOPPED}"))));
     }
 }
 
