@@ -17,6 +17,20 @@ use serde_json::{Map, Value};
 use serin_checkpoint::save::write_json_atomic;
 use std::path::{Path, PathBuf};
 
+/// The setting that may grow when a run is resumed.
+const EPOCHS: &str = "num_train_epochs";
+
+/// What more epochs are to a run that is resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Longer {
+    /// The same run, but longer.
+    Fine,
+    /// Another run: the learning rates of its first steps would be others.
+    OtherRates,
+    /// Another run, like any other change.
+    Refused,
+}
+
 /// The layout above.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -99,9 +113,14 @@ impl RunFolder {
     }
 
     /// Makes sure that a resumed run is the same, or clears an older one away and records what this one computes.
-    pub(crate) fn prepare(&self, settings: &Map<String, Value>, resume: bool) -> Result<(), SerinError> {
+    pub(crate) fn prepare(
+        &self,
+        settings: &Map<String, Value>,
+        resume: bool,
+        longer: Longer,
+    ) -> Result<(), SerinError> {
         if resume && self.holds_a_run() {
-            return self.check_settings(settings);
+            return self.check_settings(settings, longer);
         }
         if self.holds_a_run() {
             self.clear()?;
@@ -144,20 +163,32 @@ impl RunFolder {
         Ok(write_json_atomic(&self.settings(), settings)?)
     }
 
-    /// Refuses to resume with other settings, by the names of those that changed.
-    fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
+    /// Refuses to resume with other settings, by the names of those that changed. More epochs may be fine: then they are
+    /// recorded.
+    fn check_settings(&self, settings: &Map<String, Value>, longer: Longer) -> Result<(), SerinError> {
         let path = self.settings();
         let fail = |error: String| SerinError::Usage(format!("{}: {error}", path.display()));
         let text = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
-        let stored: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        let mut stored: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        let epochs = |settings: &Map<String, Value>| settings.get(EPOCHS).and_then(Value::as_u64);
+        let grows = epochs(&stored) < epochs(settings);
+        if let Some(more) = settings.get(EPOCHS).filter(|_| grows && longer == Longer::Fine) {
+            stored.insert(EPOCHS.to_owned(), more.clone());
+        }
         let mut changed = Vec::new();
         compare("", &stored, settings, &mut changed);
         if changed.is_empty() {
-            return Ok(());
+            return if grows { self.write_settings(settings) } else { Ok(()) };
         }
+        let why = if grows && longer == Longer::OtherRates {
+            "\nhint: this learning rate schedule ends with the last epoch, so with more epochs all steps so far would have \
+             had other rates; only a run with --lr-scheduler-type constant can be made longer"
+        } else {
+            ""
+        };
         Err(SerinError::Usage(format!(
-            "cannot resume the run in {}: its settings differ\n  {}\nhint: start it with the old settings, or a new run in \
-             another --output-dir",
+            "cannot resume the run in {}: its settings differ\n  {}{why}\nhint: start it with the old settings, or a new \
+             run in another --output-dir",
             self.root.display(),
             changed.join("\n  ")
         )))
