@@ -38,6 +38,9 @@ pub struct PredictArgs {
     /// Replace --output, and forget an interrupted run into it.
     #[arg(long, requires = "output")]
     pub overwrite: bool,
+    /// Predict the first so many rows only.
+    #[arg(long, value_name = "N", conflicts_with = "texts", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_samples: Option<u64>,
     /// Write the model's raw outputs (logits) instead of probabilities.
     #[arg(long)]
     pub raw_scores: bool,

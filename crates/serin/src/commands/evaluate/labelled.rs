@@ -22,7 +22,9 @@ pub struct LabelledSource {
     /// How labels are read.
     labels: LabelReader,
     /// How many rows there are.
-    pub rows: u64,
+    rows: u64,
+    /// How many of them are measured on.
+    pub sampled: u64,
 }
 
 impl LabelledSource {
@@ -49,14 +51,20 @@ impl LabelledSource {
             LabelSet::new(classifier.labels().to_vec())?,
             problem_type,
         )?;
-        let mut data = LabelledSource { source, options, columns, labels, rows: 0 };
+        let mut data = LabelledSource { source, options, columns, labels, rows: 0, sampled: 0 };
         data.survey(reader)?;
+        data.sampled = args.max_samples.unwrap_or(u64::MAX).min(data.rows);
         Ok(data)
     }
 
-    /// Reads the rows from the first one.
-    pub fn reader(&self) -> Result<RowReader, DataError> {
-        RowReader::open(&self.source, &self.options)
+    /// Reads the rows that are measured on, from the first one: at equal distances, since files are often sorted by label.
+    pub fn reader(&self) -> Result<impl Iterator<Item = Result<Row, DataError>> + Send + use<>, DataError> {
+        let (sampled, rows) = (self.sampled, self.rows);
+        let reader = RowReader::open(&self.source, &self.options)?;
+        let is_taken = move |row: &Result<Row, DataError>| {
+            row.as_ref().map_or(true, |row| is_sampled(row.number(), sampled, rows))
+        };
+        Ok(reader.filter(is_taken))
     }
 
     /// The label of a row.
@@ -122,5 +130,20 @@ impl EvaluateArgs {
         };
         let by_labels = || TweetEvalTask::from_labels(labels).filter(|_| source.format == Format::TweetEval);
         self.tweeteval.or_else(by_name).or_else(by_folder).or_else(by_labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_its_size_and_is_spread_evenly() {
+        for (sampled, rows) in [(1, 1), (1, 7), (3, 7), (7, 7), (10, 25_000), (999, 1000)] {
+            let taken: Vec<u64> = (1..=rows).filter(|&number| is_sampled(number, sampled, rows)).collect();
+            assert_eq!(taken.len() as u64, sampled);
+            let distances = taken.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(distances.into_iter().all(|distance| distance == rows / sampled || distance == rows / sampled + 1));
+        }
     }
 }

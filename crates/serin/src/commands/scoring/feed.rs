@@ -1,7 +1,7 @@
 //! Reading and tokenizing ahead of the model, on threads of their own.
 
 use super::queue::{RowQueue, TextRow};
-use serin::data::{Columns, DataError, Row, RowReader};
+use serin::data::{Columns, DataError, Row};
 use serin::text::{EncodeSettings, Encoded, Tokenizer};
 use serin::{Classifier, SerinError};
 use std::sync::Arc;
@@ -52,13 +52,18 @@ impl Feed {
     /// Starts reading.
     ///
     /// The threads are not waited for: one of them may be stuck in a read from a pipe.
-    pub fn start(reader: RowReader, columns: Columns, classifier: &Classifier, pace: Pace) -> Feed {
+    pub fn start(
+        rows: impl Iterator<Item = Result<Row, DataError>> + Send + 'static,
+        columns: Columns,
+        classifier: &Classifier,
+        pace: Pace,
+    ) -> Feed {
         let queue = Arc::new(RowQueue::default());
         let (sender, chunks) = sync_channel(1);
         let (tokenizer, settings) = (classifier.tokenizer().clone(), *classifier.text_settings());
-        let rows = Arc::clone(&queue);
-        thread::spawn(move || read(reader, &columns, &queue));
-        thread::spawn(move || tokenize(&rows, &tokenizer, &settings, pace, &sender));
+        let waiting = Arc::clone(&queue);
+        thread::spawn(move || read(rows, &columns, &queue));
+        thread::spawn(move || tokenize(&waiting, &tokenizer, &settings, pace, &sender));
         Feed { chunks }
     }
 
@@ -73,9 +78,9 @@ impl Feed {
     }
 }
 
-fn read(reader: RowReader, columns: &Columns, queue: &RowQueue) {
+fn read(rows: impl Iterator<Item = Result<Row, DataError>>, columns: &Columns, queue: &RowQueue) {
     let _guard = EndGuard(queue);
-    for row in reader {
+    for row in rows {
         match row.and_then(|row| TextRow::read(row, columns)) {
             Ok(row) => {
                 if !queue.put(row) {

@@ -43,7 +43,7 @@ impl Meter {
             // What is wrong with the file is for its reader to say.
             let Ok(rows) = count_rows(&source, &options) else { return };
             set_style(&bar, KNOWN);
-            bar.set_length(rows);
+            bar.set_length(rows.min(most.unwrap_or(u64::MAX)));
         });
     }
 
