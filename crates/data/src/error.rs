@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::nearby;
+
 /// Where in the data something is: file, then line or row, then column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -63,12 +65,14 @@ impl fmt::Display for Location {
 #[non_exhaustive]
 pub enum DataError {
     /// A file or folder cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {source}{hint}", path.display())]
     Open {
         /// The file or folder.
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
+        /// For a path that leads nowhere: names like it, or where it was looked for.
+        hint: Box<str>,
     },
     /// Reading failed part of the way through; a truncated gzip file ends here.
     #[error("{at}: reading failed: {source}{}", truncation_hint(source))]
@@ -264,7 +268,21 @@ pub enum DataError {
         /// Of how many.
         total: u64,
     },
-    /// The same, where rows are read one by one.
+    /// -1 beside other numbers, all from 0 up, where nobody says what it means.
+    #[error(
+        "{at}: {count} of {total} rows have the label -1, with which the Hub's datasets mark a row without a label; beside \
+             it there are only labels from 0 up\nhint: remove these rows; if -1 is a class of its own, name it: \
+             --label-map=-1=NAME"
+    )]
+    UnclearMark {
+        /// The first such row.
+        at: Location,
+        /// How many rows.
+        count: u64,
+        /// Of how many.
+        total: u64,
+    },
+    /// The same as [`DataError::Unlabelled`], where rows are read one by one.
     #[error(
         "{at}: the label is -1, which marks unlabelled text\nhint: use a labelled split (the Hub's `unsupervised` split \
              has none), or predict instead of evaluating"
@@ -306,6 +324,14 @@ pub enum DataError {
         /// What changed, by name.
         reason: String,
     },
+}
+
+impl DataError {
+    /// [`DataError::Open`], with a hint where there is no such file.
+    pub(crate) fn open(path: &Path, source: io::Error) -> Self {
+        let hint = if source.kind() == io::ErrorKind::NotFound { nearby::hint(path) } else { String::new() };
+        Self::Open { path: path.to_owned(), source, hint: hint.into() }
+    }
 }
 
 fn truncation_hint(source: &io::Error) -> &'static str {

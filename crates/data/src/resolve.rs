@@ -111,6 +111,10 @@ fn resolve_one(path: &Path, split: Split, format: Option<Format>) -> Result<Sour
         check_shards(&files)?;
         return source_of_files(path, files, format);
     }
+    // Before its name is asked for a format: that is not what is wrong with it.
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(DataError::open(path, error));
+    }
     source_of_files(path, vec![path.to_owned()], format)
 }
 
@@ -121,7 +125,7 @@ fn matching_files(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
     for path in paths {
         let path = path.map_err(|error| {
             let path = error.path().to_owned();
-            DataError::Open { path, source: error.into() }
+            DataError::open(&path, error.into())
         })?;
         if path.is_file() {
             files.push(path);

@@ -220,6 +220,21 @@ fn folders_without_data_and_names_that_tell_nothing_are_refused() {
 }
 
 #[test]
+fn a_path_that_leads_nowhere_is_answered_with_names_like_it() {
+    let folder = folder();
+    put(&folder, "train.csv", "text,label\na,1\n");
+    for name in ["trian.csv", "Train.CSV", "train.jsonl", "train"] {
+        let path = folder.path().join(name);
+        if !path.exists() {
+            assert_error(load(&path), &["cannot open", name, "did you mean", "train.csv?"]);
+        }
+    }
+    assert_error(load(folder.path().join("other.csv")), &["cannot open", "no file of a similar name"]);
+    assert_error(load(folder.path().join("absent/train.csv")), &["cannot open", "there is no folder", "absent"]);
+    assert_error(load("absent-here.csv"), &["the current folder is"]);
+}
+
+#[test]
 fn a_missing_shard_is_named() {
     let folder = folder();
     put(&folder, "train-00000-of-00003.csv", "text,label\na,1\n");

@@ -36,9 +36,15 @@ fn numeric_labels_sort_by_value_and_words_by_code_point() {
 }
 
 #[test]
-fn minus_one_is_a_class_among_unnamed_numbers() {
-    let dataset = load_with(&csv(&["1", "0", "-1"]), "a.csv", |_| {}).unwrap();
-    assert_eq!(label_names(&dataset), ["-1", "0", "1"]);
+fn minus_one_beside_ids_is_refused_unless_its_meaning_is_said_or_plain() {
+    let unclear = load_with(&csv(&["1", "0", "-1", "-1.0"]), "a.csv", |_| {});
+    assert_error(unclear, &["line 4", "2 of 4 rows have the label -1", "without a label", "--label-map=-1=NAME"]);
+    let named = |spec: &mut DataSpec| spec.label_map = vec![("-1".into(), "against".into())];
+    let dataset = load_with(&csv(&["1", "0", "-1"]), "a.csv", named).unwrap();
+    assert_eq!(label_names(&dataset), ["0", "1", "against"]);
+    for (labels, names) in [(&["1", "-1"][..], &["-1", "1"][..]), (&["-2", "1", "-1", "0"], &["-2", "-1", "0", "1"])] {
+        assert_eq!(label_names(&load_with(&csv(labels), "a.csv", |_| {}).unwrap()), names);
+    }
     let refused = load_with(&csv(&["1", "0", "-1"]), "a.csv", |spec| spec.labels = known(&["no", "yes"]));
     assert_error(refused, &["line 4", "1 of 3 rows have the label -1"]);
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod panics;
 mod terminal;
 
 use args::{Cli, expand};
@@ -18,6 +19,10 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
+    panics::guarded(program)
+}
+
+fn program() -> ExitCode {
     let typed: Vec<_> = std::env::args_os().collect();
     let arguments = match expand(typed) {
         Ok(arguments) => arguments,

@@ -81,6 +81,7 @@ impl Pretrained {
         }
         let recorded = folder.recorded_text().cloned().unwrap_or_default();
         let text = text_settings(name, options, &recorded, &tokenizer, &path)?;
+        say_shortened(options, &text, progress);
         Ok(Pretrained { name: name.to_owned(), folder, tokenizer, text })
     }
 }
@@ -99,6 +100,13 @@ pub fn locate(name: &str, options: &PretrainedOptions, progress: &dyn Progress) 
     }
     let hub = Hub::from_env()?;
     Ok(resolve(name, options.revision.as_deref(), &hub, progress)?)
+}
+
+/// Says that the model reads less than was asked for.
+pub(crate) fn say_shortened(options: &PretrainedOptions, text: &EncodeSettings, progress: &dyn Progress) {
+    if let Some(asked) = options.max_length.filter(|&asked| asked > text.max_length) {
+        progress.notice(&format!("--max-length {asked}: the model reads {} tokens at most", text.max_length));
+    }
 }
 
 /// How texts become token ids: options over what the model records over defaults.

@@ -292,3 +292,41 @@ fn max_length_decides_what_is_truncated() {
     assert_eq!(full["max_length"], MAX_LENGTH);
     assert!(truncated("8") > full["eval_truncated"].as_u64().unwrap());
 }
+
+#[test]
+fn a_sample_is_spread_over_data_that_is_sorted_by_label() {
+    let place = Place::new();
+    let rows = (0..30).map(|row| format!("text {row},{}\n", SENTIMENT[row / 10]));
+    place.write("sorted.csv", format!("text,label\n{}", rows.collect::<String>()));
+    let report = place.run(&["evaluate", "model", "sorted.csv", "--max-samples", "6", "--json", "-"]).well();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["eval_samples"], 6);
+    for label in SENTIMENT {
+        assert_eq!(report["classification_report"][label]["support"], 2, "{report}");
+    }
+}
+
+#[test]
+fn one_word_is_a_dataset_of_the_hub_wherever_data_is_named() {
+    let place = Place::new();
+    let hub = ["nothing here is named imdb", "datasets/imdb", "HF_HUB_OFFLINE"];
+    place.run(&["evaluate", "model", "imdb", "-q"]).fails_with(&hub[1..]);
+    for command in [
+        &["evaluate", "model", "imdb"][..],
+        &["predict", "model", "--file", "imdb"],
+        &["train", "--dataset-name", "imdb"],
+    ] {
+        let run = place.run(command);
+        assert_eq!(run.code, Some(1));
+        hub.iter().for_each(|part| assert!(run.stderr.contains(part), "{command:?}: {}", run.stderr));
+    }
+    for command in [
+        &["evaluate", "model", "./imdb"][..],
+        &["predict", "model", "--file", "./imdb"],
+        &["train", "--dataset-name", "./imdb"],
+    ] {
+        let run = place.run(command);
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains("cannot open ./imdb"), "{command:?}: {}", run.stderr);
+    }
+}

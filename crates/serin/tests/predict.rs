@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{MAX_LENGTH, Place, SENTIMENT, json_lines, labelled_rows, texts, write_model};
+use support::{MAX_LENGTH, Place, Run, SENTIMENT, json_lines, labelled_rows, texts, write_model};
 
 const FP32: [&str; 2] = ["--precision", "fp32"];
 
@@ -436,4 +436,30 @@ fn prediction_files_can_be_loaded_as_data() {
     let spec =
         DataSpec { paths: vec![place.path("out.parquet")], label_use: LabelUse::Required, ..DataSpec::default() };
     assert_eq!(load_dataset(&spec).unwrap().len(), texts().len());
+}
+
+#[test]
+fn max_samples_ends_after_the_first_rows() {
+    let place = Place::new();
+    place.write("in.jsonl", labelled_rows(&SENTIMENT));
+    place.run(&["predict", "model", "--file", "in.jsonl", "-o", "out.jsonl", "--max-samples", "5"]).well();
+    let ids: Vec<_> = place.rows("out.jsonl").into_iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(ids, [0, 1, 2, 3, 4]);
+    assert_eq!(place.run(&["predict", "model", "a", "--max-samples", "5"]).code, Some(2));
+}
+
+#[test]
+fn a_panic_that_becomes_an_error_is_not_printed() {
+    let place = Place::new();
+    let model = place.path("model");
+    serin::text::Tokenizer::from_dir(&model, "roberta", MAX_LENGTH).unwrap().save(&model).unwrap();
+    let path = model.join("tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    // A character map of no entries: the library indexes into it at the first letter.
+    tokenizer["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let mut command = place.command(&["predict", "model", "a text"]);
+    let run = Run::of(command.env_remove("RUST_BACKTRACE").output().unwrap());
+    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    run.fails_with(&["the tokenizers library failed"]);
 }

@@ -32,7 +32,7 @@ impl Examples {
         for chunk in dataset.examples.chunks(CHUNK) {
             let texts: Vec<_> = chunk.iter().map(|row| (row.text.as_str(), row.pair.as_deref())).collect();
             for (encoded, row) in tokenizer.encode_batch(&texts, settings)?.into_iter().zip(chunk) {
-                let target = target(&row.target)
+                let target = model_target(&row.target)
                     .ok_or_else(|| TrainError::Data(format!("{}: row {} has no label", dataset.name, row.row)))?;
                 examples.push(&encoded.ids, &encoded.type_ids, encoded.full_length, target);
             }
@@ -114,8 +114,8 @@ impl Examples {
     }
 }
 
-/// The model's target of a labelled row.
-fn target(target: &serin_data::Target) -> Option<Target> {
+/// A dataset's target in the vocabulary of models; `None` where a row has no label.
+pub fn model_target(target: &serin_data::Target) -> Option<Target> {
     Some(match target {
         serin_data::Target::Class(class) => Target::Class(*class),
         serin_data::Target::Multi(flags) => Target::Multi(flags.clone()),

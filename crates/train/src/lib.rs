@@ -26,7 +26,7 @@ pub use early_stopping::EarlyStopping;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, infer_all};
 pub use events::{EpochSummary, Event, HeldOut, Listener, StepReport};
-pub use examples::Examples;
+pub use examples::{Examples, model_target};
 pub use optimizer::{GroupSummary, Moments, Optimizer, group_table};
 pub use pretrain::{PretrainInputs, PretrainKeeper, Pretrainer};
 pub use progress::{EpochTotals, Progress, UnloggedSteps};

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Sums over the epoch so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochTotals {
-    /// Sum of the steps' losses times their examples.
+    /// Sum of the steps' losses times their examples, over the steps whose loss is finite.
     pub loss_sum: f64,
+    /// Examples of those steps.
+    pub loss_examples: u64,
     /// Examples read.
     pub examples: u64,
     /// Examples decided rightly.
@@ -22,17 +24,20 @@ pub struct EpochTotals {
 /// The steps since the last entry of the log: a resumed run logs the same mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnloggedSteps {
-    /// Sum of their losses.
+    /// Sum of their losses, as far as they are finite.
     pub loss_sum: f64,
-    /// How many.
+    /// How many losses are in the sum.
     pub steps: u64,
 }
 
 impl UnloggedSteps {
-    /// Takes note of a step; if an entry is `due`, returns its mean loss and begins anew.
+    /// Takes note of a step; if an entry is `due`, returns its mean loss and begins anew. Losses that are not finite are
+    /// left out: their steps are skipped, and counted as such. With no other, the mean is NaN.
     pub fn push(&mut self, loss: f64, due: bool) -> Option<f64> {
-        self.loss_sum += loss;
-        self.steps += 1;
+        if loss.is_finite() {
+            self.loss_sum += loss;
+            self.steps += 1;
+        }
         due.then(|| {
             let UnloggedSteps { loss_sum, steps } = std::mem::take(self);
             loss_sum / steps as f64
@@ -87,8 +92,36 @@ impl Progress {
 }
 
 impl EpochTotals {
-    /// Mean loss of the epoch so far.
+    /// Adds the mean loss of a step of so many examples; one that is not finite is left out, its step being skipped.
+    pub fn add_loss(&mut self, loss: f64, examples: u64) {
+        if loss.is_finite() {
+            self.loss_sum += loss * examples as f64;
+            self.loss_examples += examples;
+        }
+    }
+
+    /// Mean loss of the epoch so far, over the steps whose loss is finite; NaN where there is none.
     pub fn mean_loss(&self) -> f64 {
-        self.loss_sum / self.examples.max(1) as f64
+        self.loss_sum / self.loss_examples as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_no_number_spoils_no_mean() {
+        let mut totals = EpochTotals::default();
+        for (loss, examples) in [(2.0, 8), (f64::NAN, 8), (f64::INFINITY, 8), (5.0, 4)] {
+            totals.add_loss(loss, examples);
+        }
+        assert_eq!(totals.mean_loss(), (2.0 * 8.0 + 5.0 * 4.0) / 12.0);
+        let mut unlogged = UnloggedSteps::default();
+        assert_eq!(unlogged.push(1.0, false), None);
+        assert_eq!(unlogged.push(f64::NAN, false), None);
+        assert_eq!(unlogged.push(3.0, true), Some(2.0));
+        assert!(unlogged.push(f64::NAN, true).is_some_and(f64::is_nan));
+        assert_eq!(unlogged.push(4.0, true), Some(4.0));
     }
 }

@@ -101,6 +101,15 @@ impl TrainSettings {
         self.max_steps.map_or(steps, |most| most.min(steps))
     }
 
+    /// Whether the learning rates of the steps so far would be others in a longer run.
+    pub fn schedule_depends_on_length(&self) -> bool {
+        match (self.lr_scheduler_type, self.warmup) {
+            (SchedulerType::Constant, _) | (SchedulerType::ConstantWithWarmup, Warmup::Steps(_)) => false,
+            (SchedulerType::ConstantWithWarmup, Warmup::Ratio(_)) => true,
+            (SchedulerType::Linear | SchedulerType::Cosine, _) => true,
+        }
+    }
+
     /// What of `self` cannot be run, by the name of the setting.
     pub fn problem(&self) -> Option<String> {
         let positive = |name: &str, value: f64| {

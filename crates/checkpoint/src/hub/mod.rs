@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub use crate::error::HubFailure;
 pub use environment::HubSettings;
 pub use progress::{Progress, Silent};
+pub use repository::is_repository_id;
 pub use resolve::resolve;
 
 use crate::{CheckpointError, Hint};

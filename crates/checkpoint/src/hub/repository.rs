@@ -84,6 +84,11 @@ impl Repository {
     }
 }
 
+/// Whether a text can be the id of a repository: `name` or `organisation/name`.
+pub fn is_repository_id(text: &str) -> bool {
+    id_fault(text).is_none()
+}
+
 /// Why a text is no repository id, by the rules of `huggingface_hub`'s `validate_repo_id`.
 pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     let allowed = |character: char| character.is_alphanumeric() || "-_.".contains(character);

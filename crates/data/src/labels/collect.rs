@@ -119,16 +119,35 @@ impl LabelCollector {
     }
 
     fn refuse_unlabelled(&self, unlabelled: Option<u32>) -> Result<(), DataError> {
-        let Some(index) = unlabelled else { return Ok(()) };
+        let Some(index) = unlabelled.or_else(|| self.unclear_mark()) else { return Ok(()) };
         if self.knowledge.label_use != LabelUse::Required {
             return Ok(());
         }
-        let is_unlabelled = |row: &&RowLabel| matches!(row, RowLabel::One(at) if *at == index);
-        Err(DataError::Unlabelled {
-            at: self.distinct[index as usize].first.clone(),
-            count: self.rows.iter().filter(is_unlabelled).count() as u64,
-            total: self.rows.len() as u64,
+        let is_marked = |row: &&RowLabel| matches!(row, RowLabel::One(at) if self.is_mark(*at));
+        let at = self.distinct[index as usize].first.clone();
+        let count = self.rows.iter().filter(is_marked).count() as u64;
+        let total = self.rows.len() as u64;
+        Err(match unlabelled {
+            Some(_) => DataError::Unlabelled { at, count, total },
+            None => DataError::UnclearMark { at, count, total },
         })
+    }
+
+    /// The index of -1 where it may be a class or mean that there is none: two or more other labels are ids from 0 up,
+    /// and nobody says what it is. Beside one other label it is a class, or there would be nothing to tell apart.
+    fn unclear_mark(&self) -> Option<u32> {
+        let index = self.distinct.iter().position(|label| label.value == UNLABELLED)?;
+        let others = self.distinct.iter().filter(|label| label.value != UNLABELLED);
+        let ids: Option<Vec<u32>> = others.map(|label| label.value.parse().ok()).collect();
+        let are_classes = ids.is_some_and(|ids| ids.windows(2).any(|pair| pair[0] != pair[1]));
+        let is_named = self.knowledge.known.is_some() || self.rule.names_mark();
+        let marks_rows = self.rows.iter().any(|row| matches!(row, RowLabel::One(at) if self.is_mark(*at)));
+        (are_classes && marks_rows && !is_named).then_some(index as u32)
+    }
+
+    /// Whether a value is -1; `-1` and `-1.0` are two values.
+    fn is_mark(&self, index: u32) -> bool {
+        self.distinct[index as usize].value == UNLABELLED
     }
 
     /// The known labels, else the dataset's own; `None` when no row has a label.

@@ -27,9 +27,13 @@ impl LabelRule {
     /// Whether -1 means that there is no label: the classes have other names. `alone` is said where the names are not
     /// known.
     pub(super) fn has_unlabelled_mark(&self, known: Option<&LabelSet>, alone: bool) -> bool {
-        let is_renamed = self.renamed.iter().any(|(from, _)| from == UNLABELLED);
         let is_no_class = known.map_or(alone, |known| known.position(UNLABELLED).is_err());
-        !is_renamed && (self.class_names.is_some() || is_no_class)
+        !self.names_mark() && (self.class_names.is_some() || is_no_class)
+    }
+
+    /// Whether `--label-map` says what -1 is.
+    pub(super) fn names_mark(&self) -> bool {
+        self.renamed.iter().any(|(from, _)| from == UNLABELLED)
     }
 
     /// The class id of a label, which stands at `at`.

@@ -193,7 +193,7 @@ pub(crate) struct FolderEntries {
 }
 
 pub(crate) fn folder_entries(folder: &Path) -> Result<FolderEntries, DataError> {
-    let open_error = |source| DataError::Open { path: folder.to_owned(), source };
+    let open_error = |source| DataError::open(folder, source);
     let mut entries = FolderEntries { files: Vec::new(), folders: Vec::new() };
     for entry in std::fs::read_dir(folder).map_err(open_error)? {
         let path = entry.map_err(open_error)?.path();

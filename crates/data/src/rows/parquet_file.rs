@@ -55,7 +55,7 @@ pub(super) fn count_rows(path: &Path) -> Result<u64, DataError> {
 }
 
 fn open_footer(at: &Location) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
-    let open_error = |source| DataError::Open { path: at.path.to_path_buf(), source };
+    let open_error = |source| DataError::open(&at.path, source);
     let file = File::open(&at.path).map_err(open_error)?;
     let size = file.metadata().map_err(open_error)?.len();
     let builder = guarded(at, || ParquetRecordBatchReaderBuilder::try_new(file))?;

@@ -18,7 +18,7 @@ pub(crate) type TextSource = Box<dyn BufRead + Send>;
 
 /// Opens a text file; gzip is recognised by its first bytes, and a name that ends in `.gz` must be gzip.
 pub(crate) fn open_text(path: &Arc<Path>) -> Result<TextSource, DataError> {
-    let open_error = |source| DataError::Open { path: path.to_path_buf(), source };
+    let open_error = |source| DataError::open(path, source);
     let file = File::open(path).map_err(open_error)?;
     if file.metadata().map_err(open_error)?.is_dir() {
         return Err(open_error(io::Error::from(io::ErrorKind::IsADirectory)));

@@ -42,10 +42,8 @@ impl RunIdentity {
     /// # Errors
     /// An input file that cannot be read.
     pub fn new(source: &Source, settings: BTreeMap<String, String>) -> Result<Self, DataError> {
-        let inputs = source
-            .files
-            .iter()
-            .map(|path| InputIdentity::of(path).map_err(|source| DataError::Open { path: path.clone(), source }));
+        let inputs =
+            source.files.iter().map(|path| InputIdentity::of(path).map_err(|source| DataError::open(path, source)));
         Ok(Self { inputs: inputs.collect::<Result<_, _>>()?, settings })
     }
 
@@ -138,7 +136,7 @@ impl Progress {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(DataError::Open { path: path.to_owned(), source }),
+            Err(source) => return Err(DataError::open(path, source)),
         };
         let progress: Self = serde_json::from_slice(&text)
             .map_err(|error| refuse(format!("{} is not readable: {error}", path.display())))?;

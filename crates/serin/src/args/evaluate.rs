@@ -26,6 +26,9 @@ pub struct EvaluateArgs {
     /// The split of a folder or Hub dataset: train, validation or test; by default test, else validation, else train.
     #[arg(long, value_parser = split)]
     pub split: Option<Split>,
+    /// Measure on so many rows only, taken at equal distances from all of the data.
+    #[arg(long, value_name = "N", alias = "max-eval-samples", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_samples: Option<u64>,
     /// Write the report as JSON to a file; - writes it to standard output instead of the table.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

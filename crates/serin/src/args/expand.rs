@@ -6,8 +6,11 @@
 use super::Cli;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
+use serin::data::missing_path_hint;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::path::Path;
 use toml::{Table, Value};
 
 /// The presets of `--recipe`, as TOML files of flags.
@@ -63,7 +66,10 @@ struct Preset {
 
 impl Preset {
     fn read(path: &str, command: &Command) -> Result<Preset, String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("{path}: {error}{}", missing_path_hint(Path::new(path))),
+            _ => format!("{path}: {error}"),
+        })?;
         let preset = Preset::new(path, &text, command)?;
         match preset.table.contains_key("config") {
             true => Err(format!("{path}: field 'config': a file cannot name another one")),

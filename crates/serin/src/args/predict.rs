@@ -23,6 +23,7 @@ pub struct PredictArgs {
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
     /// Files whose rows are predicted: csv, tsv, jsonl (each also .gz), parquet, text; a pattern, or several of one format.
+    /// Of a folder or a dataset's Hub id, the test split.
     #[arg(long, short, value_name = "FILE", num_args = 1..)]
     pub file: Vec<PathBuf>,
     /// Where rows and predictions go: .csv, .tsv, .jsonl (each also .gz) or .parquet. Without it, standard output.
@@ -37,6 +38,9 @@ pub struct PredictArgs {
     /// Replace --output, and forget an interrupted run into it.
     #[arg(long, requires = "output")]
     pub overwrite: bool,
+    /// Predict the first so many rows only.
+    #[arg(long, value_name = "N", conflicts_with = "texts", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_samples: Option<u64>,
     /// Write the model's raw outputs (logits) instead of probabilities.
     #[arg(long)]
     pub raw_scores: bool,

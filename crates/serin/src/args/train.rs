@@ -102,8 +102,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "TYPE", help_heading = "Training")]
     pub lr_scheduler_type: Option<SchedulerArg>,
     /// Steps that the learning rate rises for; below 1, a share of all steps.
-    #[arg(long, value_name = "N", alias = "warmup-ratio", help_heading = "Training")]
+    #[arg(long, value_name = "N", overrides_with = "warmup_ratio", help_heading = "Training")]
     pub warmup_steps: Option<f64>,
+    /// The same as a share of all steps, below 1.
+    #[arg(long, value_name = "SHARE", overrides_with = "warmup_steps", help_heading = "Training")]
+    pub warmup_ratio: Option<f64>,
     /// ε of label smoothing [default: 0].
     #[arg(long, value_name = "EPSILON", help_heading = "Training")]
     pub label_smoothing_factor: Option<f32>,
@@ -276,6 +279,7 @@ impl TrainArgs {
         dataset: impl FnOnce(&str) -> Result<PathBuf, serin::SerinError>,
         command: String,
     ) -> Result<FineTuneOptions, serin::SerinError> {
+        self.refuse_odd_numbers()?;
         let precision = self.device.options().precision;
         let select_on = match self.select_on {
             Some(SelectOnArg::Test) => SelectOn::Test,
@@ -285,7 +289,7 @@ impl TrainArgs {
             model: self.starting_model(),
             pretrained: self.text.options(),
             data: self.data_options(dataset)?,
-            settings: self.settings(precision),
+            settings: self.settings(precision)?,
             metric_for_best_model: self.metric(),
             freeze_layers: self.freeze_layers,
             device: self.device.options(),
@@ -300,7 +304,7 @@ impl TrainArgs {
             trunk_cache: TrunkCacheOptions {
                 enabled: self.cache_limit > 0.0,
                 folder: self.cache_dir.clone(),
-                limit: (self.cache_limit.max(0.0) * 1e9) as u64,
+                limit: (self.cache_limit * 1e9) as u64,
             },
             task: self.tweeteval,
             command,
@@ -355,15 +359,55 @@ impl TrainArgs {
         })
     }
 
+    /// Numbers that would have to be cut or bent to mean something.
+    fn refuse_odd_numbers(&self) -> Result<(), serin::SerinError> {
+        let refuse = |reason: String| Err(serin::SerinError::Usage(reason));
+        if let Some(steps) = self.max_steps.filter(|&steps| steps < 1 && steps != -1) {
+            return refuse(format!("--max-steps {steps}: give a number from 1 up, or -1 for no limit"));
+        }
+        if self.cache_limit.is_nan() || self.cache_limit < 0.0 {
+            return refuse(format!(
+                "--cache-limit {}: give gigabytes from 0 up; 0 turns the cache off",
+                self.cache_limit
+            ));
+        }
+        let counts = [
+            ("--save-steps", self.save_steps),
+            ("--logging-steps", Some(self.logging_steps)),
+            ("--max-train-samples", self.max_train_samples.map(|samples| samples as u64)),
+            ("--max-eval-samples", self.max_eval_samples.map(|samples| samples as u64)),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == Some(0)) {
+            Some((flag, _)) => refuse(format!("{flag} 0: give a number from 1 up, or leave the flag out")),
+            None => Ok(()),
+        }
+    }
+
+    /// The warm-up, if one was asked for.
+    fn warmup(&self) -> Result<Option<Warmup>, serin::SerinError> {
+        // That steps fit is what makes the conversion exact.
+        const MOST: f64 = (1u64 << 53) as f64;
+        match (self.warmup_steps, self.warmup_ratio) {
+            (Some(steps), _) if steps >= 1.0 && steps.fract() == 0.0 && steps <= MOST => {
+                Ok(Some(Warmup::Steps(steps as u64)))
+            }
+            (Some(steps), _) if steps >= 1.0 => Err(serin::SerinError::Usage(format!(
+                "--warmup-steps {steps}: give a whole number of steps, or a share of all steps below 1"
+            ))),
+            (Some(share), _) | (None, Some(share)) => Ok(Some(Warmup::Ratio(share))),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Flags over defaults.
-    fn settings(&self, precision: Precision) -> TrainSettings {
+    fn settings(&self, precision: Precision) -> Result<TrainSettings, serin::SerinError> {
         let defaults = match self.starting_model() {
             StartingModel::Small => small_encoder_settings(),
             StartingModel::Pretrained(_) | StartingModel::Fresh { .. } => TrainSettings::default(),
         };
         let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
         let fp16 = precision == Precision::Fp16;
-        TrainSettings {
+        Ok(TrainSettings {
             num_train_epochs: self.num_train_epochs.unwrap_or(defaults.num_train_epochs),
             // transformers' default of -1 means no limit.
             max_steps: self.max_steps.and_then(|steps| u64::try_from(steps).ok()),
@@ -378,11 +422,7 @@ impl TrainArgs {
             adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
             max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
             lr_scheduler_type: self.lr_scheduler_type.map_or(defaults.lr_scheduler_type, SchedulerArg::kind),
-            warmup: match self.warmup_steps {
-                Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
-                Some(share) => Warmup::Ratio(share),
-                None => defaults.warmup,
-            },
+            warmup: self.warmup()?.unwrap_or(defaults.warmup),
             label_smoothing_factor: self.label_smoothing_factor.unwrap_or(0.0),
             class_weights: (!self.class_weights.is_empty()).then(|| self.class_weights.clone()),
             seed: self.seed.unwrap_or(defaults.seed),
@@ -396,7 +436,7 @@ impl TrainArgs {
             },
             frozen_dropout: self.frozen_dropout.unwrap_or(false),
             micro_batch_tokens: self.micro_batch_tokens.unwrap_or(defaults.micro_batch_tokens),
-        }
+        })
     }
 
     fn metric(&self) -> Option<SelectionMetric> {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod compare;
+mod dataset;
 mod evaluate;
 mod fill_mask;
 mod inspect;

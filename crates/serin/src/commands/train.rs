@@ -1,23 +1,15 @@
 //! `serin train`.
 
-use super::{Ended, interrupt};
+use super::{Ended, dataset, interrupt};
 use crate::args::TrainArgs;
-use crate::terminal::{DownloadBars, TrainConsole, metric_name};
-use serin::SerinError;
+use crate::terminal::{TrainConsole, metric_name};
 use serin::fine_tune::{FineTuneOptions, FineTuned, SelectOn, StartingModel, fine_tune};
 use serin::train::Ending;
-use serin_checkpoint::hub::Hub;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Trains, and says how it went.
 pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
-    let downloads = DownloadBars::new(quiet);
-    let fetch = |name: &str| -> Result<PathBuf, SerinError> {
-        if Path::new(name).exists() {
-            return Ok(name.into());
-        }
-        Ok(Hub::from_env()?.dataset(name, None).fetch(&[], &downloads)?)
-    };
+    let fetch = |name: &str| dataset::locate(Path::new(name), quiet);
     let options = args.options(fetch, command_line())?;
     let mut console = TrainConsole::new(options.select_on, quiet);
     if matches!(options.model, StartingModel::Small) {

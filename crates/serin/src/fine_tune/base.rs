@@ -3,11 +3,11 @@
 use super::options::StartingModel;
 use super::small;
 use crate::error::SerinError;
-use crate::pretrained::{Pretrained, PretrainedOptions};
+use crate::pretrained::{Pretrained, PretrainedOptions, say_shortened};
 use serin_checkpoint::hub::Progress;
 use serin_checkpoint::model::LoadedFolder;
-use serin_data::Dataset;
-use serin_model::{Initializer, ModelConfig, ParameterSource, ProblemType};
+use serin_data::{Dataset, missing_path_hint};
+use serin_model::{Group, Initializer, ModelConfig, ParameterSource, ParameterSpec, ProblemType};
 use serin_text::{EncodeSettings, Tokenizer};
 use std::fs;
 use std::hash::Hasher;
@@ -52,11 +52,15 @@ impl Base {
                 let config = read_config(config)?;
                 let name = format!("random weights ({})", config.family.model_type());
                 let tokenizer = Tokenizer::from_dir(tokenizer, config.family.model_type(), config.max_length())?;
-                Base::fresh(config, tokenizer, options, name, seed)
+                let base = Base::fresh(config, tokenizer, options, name, seed)?;
+                say_shortened(options, &base.text, progress);
+                Ok(base)
             }
             StartingModel::Small => {
                 let (config, tokenizer) = small::model(train)?;
-                Base::fresh(config, tokenizer, options, "small encoder, random weights".into(), seed)
+                let base = Base::fresh(config, tokenizer, options, "small encoder, random weights".into(), seed)?;
+                say_shortened(options, &base.text, progress);
+                Ok(base)
             }
         }
     }
@@ -153,11 +157,49 @@ impl Base {
     }
 }
 
+impl Base {
+    /// A hash of what the output of the embeddings and the first `layers` layers depends on, besides token ids and the
+    /// device: their parameters and how they are put together. Labels, problem type, dropout and the layers above are
+    /// left out.
+    ///
+    /// # Errors
+    /// A parameter that cannot be read.
+    pub(super) fn trunk_fingerprint(&self, layers: usize) -> Result<String, SerinError> {
+        let config = self.config();
+        let mut hash = Xxh3::new();
+        // With the last layer in it, the trunk ends in first rows only.
+        let is_whole = layers == config.layers;
+        let shape = format!(
+            "{} {} {} {:?} {} {layers} {is_whole}",
+            config.first_position(),
+            config.hidden,
+            config.heads,
+            config.activation,
+            config.layer_norm_epsilon
+        );
+        hash.update(shape.as_bytes());
+        let is_in_trunk = |spec: &ParameterSpec| match spec.group {
+            Group::Embeddings => true,
+            Group::Layer(layer) => layer < layers,
+            Group::Head => false,
+        };
+        let mut source = self.source();
+        for spec in config.parameters().iter().filter(|spec| is_in_trunk(spec)) {
+            hash.update(format!("{} {:?}", spec.name, spec.shape).as_bytes());
+            hash.update(bytemuck::cast_slice(&source.values(spec)?));
+        }
+        Ok(format!("{:032x}", hash.digest128()))
+    }
+}
+
 /// Reads a `config.json`, named itself or by its folder.
 pub(crate) fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let fail = |error: String| SerinError::Usage(format!("{}: {error}", file.display()));
-    let text = fs::read_to_string(&file).map_err(|error| fail(error.to_string()))?;
+    let text = fs::read_to_string(&file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => fail(format!("{error}{}", missing_path_hint(&file))),
+        _ => fail(error.to_string()),
+    })?;
     let json = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
     ModelConfig::from_json(&json).map_err(|error| fail(error.to_string()))
 }

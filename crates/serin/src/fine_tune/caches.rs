@@ -1,5 +1,6 @@
 //! Where trunk caches lie, how large they may become, and what they are keyed by.
 
+use super::base::Base;
 use super::console::Console;
 use super::options::TrunkCacheOptions;
 use crate::environment::SERIN_CACHE;
@@ -58,7 +59,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<CacheFile>> {
 /// Opens the caches of a run, or says why it does without.
 pub(super) fn open(
     options: &TrunkCacheOptions,
-    base_fingerprint: &str,
+    base: &Base,
     device: &Cpu,
     model: &Model<Cpu>,
     train: &Examples,
@@ -83,7 +84,7 @@ pub(super) fn open(
         ));
         return Ok(None);
     }
-    let key = trunk_key(base_fingerprint, device, model);
+    let key = trunk_key(&base.trunk_fingerprint(model.trunk_layers())?, device, model);
     let names = [fingerprint(&key, train), fingerprint(&key, selection)];
     let open = |index: usize, examples: &Examples| TrunkCache::open(&folder, &names[index], model, examples);
     let opened = make_room(&folder, &names, bytes, options.limit)
@@ -129,9 +130,11 @@ fn make_room(folder: &Path, names: &[String], needed: u64, limit: u64) -> io::Re
     Ok(())
 }
 
-/// Everything but the examples that the trunk's output depends on. Kernels of different machines round differently.
-fn trunk_key(base_fingerprint: &str, device: &Cpu, model: &Model<Cpu>) -> String {
-    format!("{base_fingerprint}-{}-{}-{}", model.trunk_layers(), model.dtype(), device.isa().best())
+/// Everything but the examples that the trunk's output depends on. Kernels of different machines and versions round
+/// differently.
+fn trunk_key(trunk_fingerprint: &str, device: &Cpu, model: &Model<Cpu>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{trunk_fingerprint}-{}-{}-{version}", model.dtype(), device.isa().best())
 }
 
 fn fingerprint(key: &str, examples: &Examples) -> String {

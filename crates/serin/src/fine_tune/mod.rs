@@ -16,6 +16,7 @@ pub(crate) use base::read_config;
 pub use console::{Console, Quiet};
 pub(crate) use logs::RunLogs;
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
+pub(crate) use run_folder::Longer;
 pub use run_folder::RunFolder;
 pub use small::settings as small_encoder_settings;
 
@@ -133,7 +134,7 @@ impl Run<'_> {
         let caches = match self.settings.frozen_dropout {
             true => None,
             false => {
-                caches::open(&self.options.trunk_cache, &fingerprint, self.device, &model, train, selection, console)?
+                caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
             }
         };
         let inputs = TrainInputs {
@@ -147,7 +148,11 @@ impl Run<'_> {
         };
         let mut trainer = Trainer::new(self.device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
-        self.folder.prepare(&recorded, self.options.resume)?;
+        let longer = match self.settings.schedule_depends_on_length() {
+            true => Longer::OtherRates,
+            false => Longer::Fine,
+        };
+        self.folder.prepare(&recorded, self.options.resume, longer)?;
         if let Some(caches) = caches {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
         }

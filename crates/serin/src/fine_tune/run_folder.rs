@@ -17,6 +17,20 @@ use serde_json::{Map, Value};
 use serin_checkpoint::save::write_json_atomic;
 use std::path::{Path, PathBuf};
 
+/// The setting that may grow when a run is resumed.
+const EPOCHS: &str = "num_train_epochs";
+
+/// What more epochs are to a run that is resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Longer {
+    /// The same run, but longer.
+    Fine,
+    /// Another run: the learning rates of its first steps would be others.
+    OtherRates,
+    /// Another run, like any other change.
+    Refused,
+}
+
 /// The layout above.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -38,6 +52,7 @@ impl RunFolder {
         let probe = root.join(format!(".serin-{}.tmp", std::process::id()));
         std::fs::write(&probe, b"").map_err(|error| fail("write into the output folder", error))?;
         let _ = std::fs::remove_file(&probe);
+        folder.remove_aside()?;
         Ok(folder)
     }
 
@@ -98,9 +113,14 @@ impl RunFolder {
     }
 
     /// Makes sure that a resumed run is the same, or clears an older one away and records what this one computes.
-    pub(crate) fn prepare(&self, settings: &Map<String, Value>, resume: bool) -> Result<(), SerinError> {
+    pub(crate) fn prepare(
+        &self,
+        settings: &Map<String, Value>,
+        resume: bool,
+        longer: Longer,
+    ) -> Result<(), SerinError> {
         if resume && self.holds_a_run() {
-            return self.check_settings(settings);
+            return self.check_settings(settings, longer);
         }
         if self.holds_a_run() {
             self.clear()?;
@@ -109,18 +129,33 @@ impl RunFolder {
     }
 
     /// Removes what an earlier run left, and nothing else.
+    ///
+    /// Everything is moved aside before anything is deleted: after a crash in the middle, each part is whole or not there.
+    /// The settings go first, so that nobody goes on with what is left.
     fn clear(&self) -> Result<(), SerinError> {
-        for path in [self.best(), self.state(), self.tensorboard()] {
-            if path.exists() {
-                std::fs::remove_dir_all(&path).map_err(|error| cannot_remove(&path, &error))?;
-            }
+        let aside = self.aside();
+        self.remove_aside()?;
+        std::fs::create_dir(&aside).map_err(|error| cannot_remove(&aside, &error))?;
+        let files = [self.settings(), self.results(), self.log(), self.trainer_state()];
+        for path in files.into_iter().chain([self.state(), self.tensorboard(), self.best()]) {
+            let Some(name) = path.file_name().filter(|_| path.exists()) else { continue };
+            std::fs::rename(&path, aside.join(name)).map_err(|error| cannot_remove(&path, &error))?;
         }
-        for path in [self.settings(), self.log(), self.trainer_state(), self.results()] {
-            if path.exists() {
-                std::fs::remove_file(&path).map_err(|error| cannot_remove(&path, &error))?;
-            }
+        self.remove_aside()
+    }
+
+    /// Where a run lies while it is being removed.
+    fn aside(&self) -> PathBuf {
+        self.root.join(".replaced")
+    }
+
+    /// Removes what was moved aside, by an earlier process that died over it too.
+    fn remove_aside(&self) -> Result<(), SerinError> {
+        let aside = self.aside();
+        match std::fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot_remove(&aside, &error)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Records what the run computes.
@@ -128,20 +163,32 @@ impl RunFolder {
         Ok(write_json_atomic(&self.settings(), settings)?)
     }
 
-    /// Refuses to resume with other settings, by the names of those that changed.
-    fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
+    /// Refuses to resume with other settings, by the names of those that changed. More epochs may be fine: then they are
+    /// recorded.
+    fn check_settings(&self, settings: &Map<String, Value>, longer: Longer) -> Result<(), SerinError> {
         let path = self.settings();
         let fail = |error: String| SerinError::Usage(format!("{}: {error}", path.display()));
         let text = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
-        let stored: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        let mut stored: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        let epochs = |settings: &Map<String, Value>| settings.get(EPOCHS).and_then(Value::as_u64);
+        let grows = epochs(&stored) < epochs(settings);
+        if let Some(more) = settings.get(EPOCHS).filter(|_| grows && longer == Longer::Fine) {
+            stored.insert(EPOCHS.to_owned(), more.clone());
+        }
         let mut changed = Vec::new();
         compare("", &stored, settings, &mut changed);
         if changed.is_empty() {
-            return Ok(());
+            return if grows { self.write_settings(settings) } else { Ok(()) };
         }
+        let why = if grows && longer == Longer::OtherRates {
+            "\nhint: this learning rate schedule ends with the last epoch, so with more epochs all steps so far would have \
+             had other rates; only a run with --lr-scheduler-type constant can be made longer"
+        } else {
+            ""
+        };
         Err(SerinError::Usage(format!(
-            "cannot resume the run in {}: its settings differ\n  {}\nhint: start it with the old settings, or a new run in \
-             another --output-dir",
+            "cannot resume the run in {}: its settings differ\n  {}{why}\nhint: start it with the old settings, or a new \
+             run in another --output-dir",
             self.root.display(),
             changed.join("\n  ")
         )))
@@ -165,5 +212,54 @@ fn compare(prefix: &str, old: &Map<String, Value>, new: &Map<String, Value>, cha
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn run_in(root: &Path) -> RunFolder {
+        let folder = RunFolder::create(root).unwrap();
+        fs::create_dir_all(folder.best()).unwrap();
+        fs::write(folder.best().join("config.json"), "{}").unwrap();
+        fs::write(folder.settings(), "{}").unwrap();
+        fs::write(root.join("notes.txt"), "mine").unwrap();
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_run_is_removed_whole_and_nothing_else_is() {
+        let root = tempfile::tempdir().unwrap();
+        run_in(root.path()).clear().unwrap();
+        assert_eq!(names(root.path()), ["notes.txt"]);
+    }
+
+    #[test]
+    fn where_nothing_can_be_moved_aside_nothing_is_deleted() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = run_in(root.path());
+        fs::write(folder.aside(), "in the way").unwrap();
+        assert!(folder.clear().is_err());
+        assert_eq!(names(root.path()), [".replaced", "best", "notes.txt", "run.json"]);
+        assert_eq!(names(&folder.best()), ["config.json"]);
+    }
+
+    #[test]
+    fn what_a_dead_process_moved_aside_is_swept_up() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = run_in(root.path());
+        fs::create_dir(folder.aside()).unwrap();
+        fs::rename(folder.settings(), folder.aside().join("run.json")).unwrap();
+        RunFolder::create(root.path()).unwrap();
+        assert_eq!(names(root.path()), ["best", "notes.txt"]);
     }
 }

@@ -9,7 +9,7 @@ pub use base::beside;
 pub use options::{EncoderShape, PretrainModel, PretrainOptions};
 
 use crate::error::SerinError;
-use crate::fine_tune::{Console, RunFolder, RunLogs};
+use crate::fine_tune::{Console, Longer, RunFolder, RunLogs};
 use base::Base;
 use card::ModelCard;
 use keeper::FolderKeeper;
@@ -129,7 +129,7 @@ impl Run<'_> {
         };
         let mut trainer = Pretrainer::new(self.device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
-        self.folder.prepare(&recorded, options.resume)?;
+        self.folder.prepare(&recorded, options.resume, Longer::Refused)?;
         if options.resume && has_state(&self.folder.state()) {
             let (model, optimizer) = trainer.parts_mut();
             let progress = load_state(&self.folder.state(), self.device, model, optimizer)?;

@@ -46,6 +46,20 @@ fn a_cache_of_other_data_or_other_frozen_weights_is_not_used() {
 }
 
 #[test]
+fn what_lies_above_the_trunk_is_no_part_of_its_key() {
+    let place = place();
+    contains(&frozen(&place, &[]), &[WRITTEN]);
+    for (run, flag) in
+        ["--seed=9", "--hidden-dropout-prob=0.3", "--label-map=negative=bad", "--threads=1"].iter().enumerate()
+    {
+        contains(&frozen(&place, &[flag, &format!("--output-dir=other-{run}")]), &[FOUND]);
+    }
+    contains(&frozen(&place, &["--precision=bf16", "--output-dir=bf16"]), &[WRITTEN]);
+    let two = train(&place, &["--freeze-layers=2", "--output-dir=two"]);
+    contains(&said(two), &[WRITTEN]);
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_gone_without() {
     let place = place();
     frozen(&place, &["--cache-limit=0", "--output-dir=none"]);

@@ -61,7 +61,8 @@ fn what_is_wrong_in_a_file_is_said_with_its_name_and_exit_code_2() {
     }
     let absent = train(&place, &["--config=absent.toml"]);
     assert_eq!(absent.code, Some(2));
-    contains(&absent.stderr, &["absent.toml"]);
+    contains(&absent.stderr, &["absent.toml", "no file there has a similar name"]);
+    contains(&train(&place, &["--config=rnu.toml"]).stderr, &["rnu.toml", "did you mean run.toml?"]);
     assert!(!place.path("out").exists());
 }
 

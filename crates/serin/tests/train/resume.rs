@@ -147,3 +147,18 @@ fn resuming_with_other_settings_is_refused_by_name() {
     }
     before.equals(&left(&place, "out"));
 }
+
+#[test]
+fn a_constant_rate_lets_a_run_grow_to_the_bits_of_a_longer_one() {
+    let place = place();
+    let constant = ["--lr-scheduler-type=constant", "--warmup-steps=0"];
+    let run = |flags: &[&str]| train(&place, &[&constant[..], flags].concat());
+    said(run(&["--num-train-epochs=3", "--output-dir=long"]));
+    said(run(&["--num-train-epochs=1"]));
+    said(run(&["--num-train-epochs=3", "--resume"]));
+    left(&place, "long").equals(&left(&place, "out"));
+    fails(run(&["--num-train-epochs=2", "--resume"]), &["num_train_epochs: was 3, now 2"]);
+    said(train(&place, &["--output-dir=linear", "--num-train-epochs=1"]));
+    let longer = train(&place, &["--output-dir=linear", "--num-train-epochs=2", "--resume"]);
+    fails(longer, &["num_train_epochs: was 1, now 2", "other rates", "--lr-scheduler-type constant"]);
+}

@@ -87,6 +87,13 @@ fn max_train_samples_limits_the_shipped_sentences_too() {
 }
 
 #[test]
+fn a_length_beyond_the_model_is_said_and_the_model_s_own_taken() {
+    let place = place();
+    let said = said(train(&place, &["--max-length=100", "--num-train-epochs=1"]));
+    contains(&said, &["--max-length 100: the model reads 32 tokens at most"]);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused_by_name() {
     let place = place();
     for (flag, name) in [
@@ -102,6 +109,16 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("--freeze-layers=9", "freeze"),
         ("--hidden-dropout-prob=1.5", "dropout"),
         ("--threads=0", "thread"),
+        ("--warmup-steps=1.5", "--warmup-steps 1.5: give a whole number"),
+        ("--warmup-ratio=1.5", "warmup_ratio must lie in [0, 1)"),
+        ("--warmup-ratio=1", "warmup_ratio must lie in [0, 1)"),
+        ("--max-steps=-5", "--max-steps -5"),
+        ("--max-steps=0", "--max-steps 0"),
+        ("--cache-limit=-1", "--cache-limit -1"),
+        ("--cache-limit=NaN", "--cache-limit NaN"),
+        ("--save-steps=0", "--save-steps 0"),
+        ("--logging-steps=0", "--logging-steps 0"),
+        ("--max-train-samples=0", "--max-train-samples 0"),
     ] {
         let run = train(&place, &[flag]);
         assert_eq!(run.code, Some(1), "{flag}: {}", run.stderr);

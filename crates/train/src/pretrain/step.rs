@@ -130,7 +130,9 @@ impl<B: Backend> Pretrainer<'_, B> {
         progress.tokens_seen += tokens as u64;
         progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
         let totals = &mut progress.totals;
-        totals.loss_sum += output.loss_sum;
+        if masked > 0 {
+            totals.add_loss(output.loss_sum / masked as f64, masked as u64);
+        }
         totals.examples += masked as u64;
         totals.correct += output.correct;
         totals.tokens += tokens as u64;

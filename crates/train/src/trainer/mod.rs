@@ -127,10 +127,11 @@ impl<'a, B: Backend> Trainer<'a, B> {
         (&mut self.model, &mut self.optimizer)
     }
 
-    /// Goes on from where `progress` says.
+    /// Goes on from where `progress` says, which may be the end of a shorter run.
     pub fn set_progress(&mut self, progress: Progress) {
         self.optimizer.steps = progress.optimizer_steps;
-        self.progress = progress;
+        let finished = progress.global_step >= self.total_steps();
+        self.progress = Progress { finished, ..progress };
     }
 
     /// Where the run stands.

@@ -44,7 +44,7 @@ impl<B: Backend> Trainer<'_, B> {
             global_step: progress.global_step,
             loss,
             logged_loss,
-            epoch_loss: totals.loss_sum / totals.examples as f64,
+            epoch_loss: totals.mean_loss(),
             train_accuracy: self.train_accuracy(),
             grad_norm,
             learning_rate: f64::from(self.inputs.settings.learning_rate) * factor,
@@ -106,7 +106,7 @@ impl<B: Backend> Trainer<'_, B> {
         progress.tokens_seen += batch.tokens() as u64;
         progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
         let totals = &mut progress.totals;
-        totals.loss_sum += loss * batch.sequences() as f64;
+        totals.add_loss(loss, batch.sequences() as u64);
         totals.examples += batch.sequences() as u64;
         totals.correct += correct;
         totals.tokens += batch.tokens() as u64;

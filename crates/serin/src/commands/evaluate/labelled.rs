@@ -1,17 +1,15 @@
 //! The labelled rows to measure with: found, and checked to the last row before anything is computed.
 
 use crate::args::EvaluateArgs;
-use crate::terminal::DownloadBars;
+use crate::commands::dataset;
 use serin::classifier::data_problem_type;
 use serin::data::{
-    self, Columns, DataError, DataFolder, Format, LabelReader, LabelSet, LabelUse, ReadOptions, Row, RowReader, Source,
-    Split,
+    Columns, DataError, DataFolder, Format, LabelReader, LabelSet, LabelUse, ReadOptions, Row, RowReader, Source, Split,
 };
 use serin::metrics::TweetEvalTask;
+use serin::train::model_target;
 use serin::{Classifier, SerinError};
-use serin_checkpoint::hub::Hub;
 use serin_model::Target;
-use std::path::{Path, PathBuf};
 
 /// Labelled rows.
 pub struct LabelledSource {
@@ -24,7 +22,9 @@ pub struct LabelledSource {
     /// How labels are read.
     labels: LabelReader,
     /// How many rows there are.
-    pub rows: u64,
+    rows: u64,
+    /// How many of them are measured on.
+    pub sampled: u64,
 }
 
 impl LabelledSource {
@@ -51,19 +51,26 @@ impl LabelledSource {
             LabelSet::new(classifier.labels().to_vec())?,
             problem_type,
         )?;
-        let mut data = LabelledSource { source, options, columns, labels, rows: 0 };
+        let mut data = LabelledSource { source, options, columns, labels, rows: 0, sampled: 0 };
         data.survey(reader)?;
+        data.sampled = args.max_samples.unwrap_or(u64::MAX).min(data.rows);
         Ok(data)
     }
 
-    /// Reads the rows from the first one.
-    pub fn reader(&self) -> Result<RowReader, DataError> {
-        RowReader::open(&self.source, &self.options)
+    /// Reads the rows that are measured on, from the first one: at equal distances, since files are often sorted by label.
+    pub fn reader(&self) -> Result<impl Iterator<Item = Result<Row, DataError>> + Send + use<>, DataError> {
+        let (sampled, rows) = (self.sampled, self.rows);
+        let reader = RowReader::open(&self.source, &self.options)?;
+        let is_taken = move |row: &Result<Row, DataError>| {
+            row.as_ref().map_or(true, |row| is_sampled(row.number(), sampled, rows))
+        };
+        Ok(reader.filter(is_taken))
     }
 
     /// The label of a row.
     pub fn target(&self, row: &Row) -> Result<Target, DataError> {
-        self.labels.target(row).and_then(|target| model_target(target, row))
+        let target = self.labels.target(row)?;
+        model_target(&target).ok_or_else(|| DataError::UnlabelledRow { at: row.location() })
     }
 
     /// Counts the rows and reads every label.
@@ -81,24 +88,14 @@ impl LabelledSource {
     }
 }
 
-/// A dataset's target in the vocabulary of models.
-fn model_target(target: data::Target, row: &Row) -> Result<Target, DataError> {
-    match target {
-        data::Target::Class(class) => Ok(Target::Class(class)),
-        data::Target::Multi(flags) => Ok(Target::Multi(flags)),
-        data::Target::Score(score) => Ok(Target::Score(score)),
-        data::Target::Unlabelled => Err(DataError::UnlabelledRow { at: row.location() }),
-    }
+/// Whether the row of this number, from 1, is one of `sampled` that lie at equal distances among `rows`.
+fn is_sampled(number: u64, sampled: u64, rows: u64) -> bool {
+    let taken_up_to = |number: u64| u128::from(number) * u128::from(sampled) / u128::from(rows.max(1));
+    taken_up_to(number) > taken_up_to(number - 1)
 }
 
 fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
-    let paths: Vec<PathBuf> = match args.paths.as_slice() {
-        [name] if is_dataset_id(name) => {
-            let id = name.to_string_lossy();
-            vec![Hub::from_env()?.dataset(&id, None).fetch(&[], &DownloadBars::new(quiet))?]
-        }
-        paths => paths.to_vec(),
-    };
+    let paths = dataset::locate_all(&args.paths, quiet)?;
     let say = |text: &str| {
         if !quiet {
             eprintln!("note: {text}");
@@ -123,18 +120,6 @@ fn find(args: &EvaluateArgs, quiet: bool) -> Result<Source, SerinError> {
     Ok(source)
 }
 
-/// `name` or `owner/name`, and nothing of that name in the file system.
-fn is_dataset_id(path: &Path) -> bool {
-    let Some(text) = path.to_str() else { return false };
-    let is_word = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    let parts: Vec<&str> = text.split('/').collect();
-    !path.exists() && Format::from_name(path).is_none() && parts.len() == 2 && parts.into_iter().all(is_word)
-}
-
 impl EvaluateArgs {
     /// The TweetEval task: named, known by the data's name, or by its labels in TweetEval's own files.
     pub fn task(&self, source: &Source, labels: &[String]) -> Option<TweetEvalTask> {
@@ -145,5 +130,20 @@ impl EvaluateArgs {
         };
         let by_labels = || TweetEvalTask::from_labels(labels).filter(|_| source.format == Format::TweetEval);
         self.tweeteval.or_else(by_name).or_else(by_folder).or_else(by_labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_its_size_and_is_spread_evenly() {
+        for (sampled, rows) in [(1, 1), (1, 7), (3, 7), (7, 7), (10, 25_000), (999, 1000)] {
+            let taken: Vec<u64> = (1..=rows).filter(|&number| is_sampled(number, sampled, rows)).collect();
+            assert_eq!(taken.len() as u64, sampled);
+            let distances = taken.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(distances.into_iter().all(|distance| distance == rows / sampled || distance == rows / sampled + 1));
+        }
     }
 }

@@ -38,7 +38,7 @@ pub fn run(args: &EvaluateArgs, quiet: bool) -> anyhow::Result<Ended> {
     let run = Run {
         measured: Measured::new(classifier.config(), args.task(&data.source, classifier.labels()))?,
         worst: Worst::new(if args.errors.is_some() { args.max_errors } else { 0 }),
-        meter: Meter::new("evaluating", Some(data.rows), quiet),
+        meter: Meter::new("evaluating", Some(data.sampled), quiet),
         classifier: &mut classifier,
         data: &data,
         recorder,

@@ -1,6 +1,7 @@
 //! Where the texts come from: arguments, files or standard input, all as rows.
 
 use crate::args::PredictArgs;
+use crate::commands::dataset;
 use arrow_schema::SchemaRef;
 use serde_json::json;
 use serin::data::{Columns, Format, LabelUse, RowReader, Source, Split, scan_schema};
@@ -21,10 +22,13 @@ pub struct Input {
 
 impl PredictArgs {
     /// The files behind --file.
-    pub fn source(&self) -> Result<Option<Source>, DataError> {
+    pub fn source(&self, quiet: bool) -> Result<Option<Source>, SerinError> {
         match self.file.as_slice() {
             [] => Ok(None),
-            files => Source::resolve(files, Split::Test, self.reading.format).map(Some),
+            files => {
+                let paths = dataset::locate_all(files, quiet)?;
+                Ok(Some(Source::resolve(&paths, Split::Test, self.reading.format)?))
+            }
         }
     }
 }

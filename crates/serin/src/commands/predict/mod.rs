@@ -9,6 +9,7 @@ use super::interrupt;
 use super::scoring::{Chunk, Fed, Feed, Meter, Pace, Recorder, is_defined, open_classifier};
 use crate::args::PredictArgs;
 use input::Input;
+use serin::data::Source;
 use serin::{Classifier, SerinError};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Predicts, and writes what came of it.
 pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
-    let source = args.source()?;
+    let source = args.source(quiet)?;
     let format = args.output_format()?;
     let mut opened = open_classifier(&args.model, &args.text, &args.device, quiet)?;
     if args.is_for_eyes() {
@@ -31,14 +32,16 @@ pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
     let mut input = Input::open(args, source)?;
     let recorder = args.recorder(&opened, &input, format)?;
     input.reader.skip_rows(recorder.rows())?;
-    let meter = meter(args, &input, recorder.rows(), quiet);
+    let left = args.max_samples.map_or(u64::MAX, |most| most.saturating_sub(recorder.rows()));
+    let rows = input.reader.take(usize::try_from(left).unwrap_or(usize::MAX));
+    let meter = meter(args, input.source.as_ref(), recorder.rows(), quiet);
     let pace = if input.source.is_some() { Pace::Full } else { Pace::Prompt };
     let output = args.output.as_deref().map(|path| Output { path, resumable: input.source.is_some() });
     let stop = match output {
         Some(_) => interrupt::listen("Finishing the rows at hand; once more ends at once."),
         None => Arc::default(),
     };
-    let feed = Feed::start(input.reader, input.columns, &opened.classifier, pace);
+    let feed = Feed::start(rows, input.columns, &opened.classifier, pace);
     let run = Run { classifier: &mut opened.classifier, recorder, meter, pace };
     // Of a few arguments, a summary would be longer than the result.
     match (run.all(&feed, &stop, output, quiet || !args.texts.is_empty()), output) {
@@ -52,14 +55,14 @@ pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
 }
 
 /// A bar that begins after the `done` rows of an earlier run.
-fn meter(args: &PredictArgs, input: &Input, done: u64, quiet: bool) -> Meter {
+fn meter(args: &PredictArgs, source: Option<&Source>, done: u64, quiet: bool) -> Meter {
     let in_the_way = args.output.is_none() && stdout().is_terminal();
     let mut meter = Meter::new("predicting", None, quiet || in_the_way);
-    if let Some(source) = &input.source {
-        meter.count_beside(source, &args.reading.options());
+    if let Some(source) = source {
+        meter.count_beside(source, &args.reading.options(), args.max_samples);
     }
     meter.start_at(done);
-    let notes = input.source.iter().flat_map(|source| &source.notes);
+    let notes = source.iter().flat_map(|source| &source.notes);
     notes.filter(|_| !quiet).for_each(|note| meter.note(&format!("note: {note}")));
     if done > 0 && !quiet {
         meter.note(&format!("Going on after row {done} of an interrupted run."));

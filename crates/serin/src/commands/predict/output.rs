@@ -59,6 +59,7 @@ impl PredictArgs {
             ("text settings", text),
             ("--text-column", input.columns.text.clone()),
             ("--text-pair-column", input.columns.pair.clone().unwrap_or_default()),
+            ("--max-samples", self.max_samples.map(|most| most.to_string()).unwrap_or_default()),
             ("--raw-scores", self.raw_scores.to_string()),
             ("--no-header", reading.no_header.to_string()),
             ("--no-quoting", reading.no_quoting.to_string()),

@@ -1,7 +1,7 @@
 //! Reading and tokenizing ahead of the model, on threads of their own.
 
 use super::queue::{RowQueue, TextRow};
-use serin::data::{Columns, DataError, Row, RowReader};
+use serin::data::{Columns, DataError, Row};
 use serin::text::{EncodeSettings, Encoded, Tokenizer};
 use serin::{Classifier, SerinError};
 use std::sync::Arc;
@@ -38,6 +38,10 @@ pub enum Fed {
     End,
 }
 
+/// What is said of a thread that panicked.
+const STOPPED: &str =
+    "stopped unexpectedly\nhint: this is a bug, please report it; RUST_BACKTRACE=1 shows where it comes from";
+
 /// The rows of a reader, tokenized.
 pub struct Feed {
     /// `None` after the last one.
@@ -48,13 +52,18 @@ impl Feed {
     /// Starts reading.
     ///
     /// The threads are not waited for: one of them may be stuck in a read from a pipe.
-    pub fn start(reader: RowReader, columns: Columns, classifier: &Classifier, pace: Pace) -> Feed {
+    pub fn start(
+        rows: impl Iterator<Item = Result<Row, DataError>> + Send + 'static,
+        columns: Columns,
+        classifier: &Classifier,
+        pace: Pace,
+    ) -> Feed {
         let queue = Arc::new(RowQueue::default());
         let (sender, chunks) = sync_channel(1);
         let (tokenizer, settings) = (classifier.tokenizer().clone(), *classifier.text_settings());
-        let rows = Arc::clone(&queue);
-        thread::spawn(move || read(reader, &columns, &queue));
-        thread::spawn(move || tokenize(&rows, &tokenizer, &settings, pace, &sender));
+        let waiting = Arc::clone(&queue);
+        thread::spawn(move || read(rows, &columns, &queue));
+        thread::spawn(move || tokenize(&waiting, &tokenizer, &settings, pace, &sender));
         Feed { chunks }
     }
 
@@ -64,14 +73,14 @@ impl Feed {
             Ok(chunk) => Ok(chunk?.map_or(Fed::End, Fed::Chunk)),
             Err(RecvTimeoutError::Timeout) => Ok(Fed::Nothing),
             // Not the end: that is said.
-            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Usage("tokenizing stopped unexpectedly".into())),
+            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Usage(format!("tokenizing {STOPPED}"))),
         }
     }
 }
 
-fn read(reader: RowReader, columns: &Columns, queue: &RowQueue) {
+fn read(rows: impl Iterator<Item = Result<Row, DataError>>, columns: &Columns, queue: &RowQueue) {
     let _guard = EndGuard(queue);
-    for row in reader {
+    for row in rows {
         match row.and_then(|row| TextRow::read(row, columns)) {
             Ok(row) => {
                 if !queue.put(row) {
@@ -89,7 +98,7 @@ struct EndGuard<'a>(&'a RowQueue);
 
 impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
-        self.0.end(Some(DataError::Setting("reading stopped unexpectedly".into())));
+        self.0.end(Some(DataError::Setting(format!("reading {STOPPED}"))));
     }
 }
 

@@ -15,6 +15,8 @@ const UNKNOWN: &str = "{msg} {spinner} {human_pos} rows [{elapsed}, {rate}]";
 pub struct Meter {
     bar: ProgressBar,
     started: Instant,
+    /// Rows that an earlier run did, of which no more is known than their number.
+    earlier: u64,
     rows: u64,
     truncated: u64,
     empty: u64,
@@ -28,11 +30,11 @@ impl Meter {
         set_style(&bar, if total.is_some() { KNOWN } else { UNKNOWN });
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
-        Meter { bar, started: Instant::now(), rows: 0, truncated: 0, empty: 0, undefined: 0 }
+        Meter { bar, started: Instant::now(), earlier: 0, rows: 0, truncated: 0, empty: 0, undefined: 0 }
     }
 
-    /// Counts the rows of a source beside the work, and shows the remaining time from then on.
-    pub fn count_beside(&self, source: &Source, options: &ReadOptions) {
+    /// Counts the rows of a source beside the work, and shows the remaining time from then on. `most` of them are read.
+    pub fn count_beside(&self, source: &Source, options: &ReadOptions, most: Option<u64>) {
         if self.bar.is_hidden() {
             return;
         }
@@ -41,7 +43,7 @@ impl Meter {
             // What is wrong with the file is for its reader to say.
             let Ok(rows) = count_rows(&source, &options) else { return };
             set_style(&bar, KNOWN);
-            bar.set_length(rows);
+            bar.set_length(rows.min(most.unwrap_or(u64::MAX)));
         });
     }
 
@@ -50,6 +52,7 @@ impl Meter {
         self.bar.set_position(rows);
         self.bar.reset_eta();
         self.started = Instant::now();
+        self.earlier = rows;
     }
 
     /// Rows that are done, `undefined` of them without a prediction.
@@ -80,26 +83,36 @@ impl Meter {
     pub fn warning(&self) -> Option<String> {
         (self.undefined > 0).then(|| {
             format!(
-                "warning: rows without a prediction, because the model's output is not a finite number: {}\n\
+                "warning: rows without a prediction, because the model's output is not a finite number: {}{}\n\
                  hint: is it so with --precision fp32, too? then the weights are broken",
-                HumanCount(self.undefined)
+                HumanCount(self.undefined),
+                self.part()
             )
         })
+    }
+
+    /// What the counts are of, where an earlier run did a part.
+    fn part(&self) -> String {
+        match self.earlier {
+            0 => String::new(),
+            rows => format!(" (after the {} of an earlier run)", HumanCount(rows)),
+        }
     }
 
     /// What was done, in a line or two.
     pub fn summary(&self, max_length: usize) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.rows as f64 / seconds.max(1e-9);
-        let mut text = format!("{} rows in {seconds:.1} s, {rate:.0} rows/s.", HumanCount(self.rows));
+        let part = self.part();
+        let mut text = format!("{} rows{part} in {seconds:.1} s, {rate:.0} rows/s.", HumanCount(self.rows));
         if self.truncated > 0 {
             let truncated = HumanCount(self.truncated);
             text.push_str(&format!(
-                "\nnote: texts longer than {max_length} tokens, of which only a part was read: {truncated}"
+                "\nnote: texts longer than {max_length} tokens, of which only a part was read: {truncated}{part}"
             ));
         }
         if self.empty > 0 {
-            text.push_str(&format!("\nnote: empty texts, scored like any other: {}", HumanCount(self.empty)));
+            text.push_str(&format!("\nnote: empty texts, scored like any other: {}{part}", HumanCount(self.empty)));
         }
         text
     }
@@ -119,5 +132,22 @@ fn set_style(bar: &ProgressBar, template: &str) {
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", rate).progress_chars(BAR_CHARACTERS));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_a_resumed_run_say_what_they_are_of() {
+        let mut meter = Meter::new("predicting", None, true);
+        (meter.rows, meter.truncated, meter.undefined) = (7, 2, 1);
+        assert!(!meter.summary(512).contains("earlier"));
+        meter.start_at(1000);
+        let summary = meter.summary(512);
+        assert!(summary.starts_with("7 rows (after the 1,000 of an earlier run) in "), "{summary}");
+        assert!(summary.contains("read: 2 (after the 1,000 of an earlier run)"), "{summary}");
+        assert!(meter.warning().unwrap().contains("number: 1 (after the 1,000 of an earlier run)"));
     }
 }
