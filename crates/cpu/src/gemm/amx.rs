@@ -1,6 +1,6 @@
 //! bf16 blocks on AMX: four C tiles, two left and two right tiles, `tdpbf16ps`.
 
-use super::kernel::{BLOCK, BlockKernel};
+use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{Layout, Pairs};
 use crate::isa::Amx;
 use half::bf16;
@@ -66,11 +66,11 @@ impl BlockKernel for Amx {
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
-        mut beside: impl FnMut(),
+        beside: &mut impl Beside,
     ) {
         // SAFETY: tiles are configured as 16 rows of 64 bytes, so a step reads 2 KiB, a chunk, of each panel, which the caller
-        // says are there, and the rest is the 4 KiB of `c`. The sums stay in tiles 0 to 3 from one `asm!` to the next:
-        // nothing but this file uses tiles, and the system saves and restores them.
+        // says are there, and the rest is the 4 KiB of `c`. Tiles keep what they hold from one `asm!` to the next: nothing
+        // but this file uses them, and the system saves and restores them.
         unsafe {
             if accumulate {
                 asm!(
@@ -87,17 +87,31 @@ impl BlockKernel for Amx {
                 asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, options(nostack, nomem, preserves_flags));
             }
-            for chunk in 0..chunks {
-                // The `t1` loads stream: with them, panels that together exceed the L1 cache do not evict each other.
+            if chunks > 0 {
                 asm!(
                     "tileloaddt1 tmm4, [{left} + {stride}*1]",
                     "tileloaddt1 tmm6, [{right} + {stride}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
                     "tileloaddt1 tmm5, [{left} + {stride}*1 + 1024]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
                     "tileloaddt1 tmm7, [{right} + {stride}*1 + 1024]",
+                    left = in(reg) left,
+                    right = in(reg) right,
+                    stride = in(reg) 64usize,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            }
+            for chunk in 1..chunks {
+                // An operand is loaded for the next chunk as soon as it is used for the last time in this one. The `t1` loads
+                // stream: with them, panels that together exceed the L1 cache do not evict each other.
+                asm!(
+                    "tdpbf16ps tmm0, tmm4, tmm6",
                     "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloaddt1 tmm4, [{left} + {stride}*1]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tileloaddt1 tmm6, [{right} + {stride}*1]",
                     "tdpbf16ps tmm3, tmm5, tmm7",
+                    "tileloaddt1 tmm5, [{left} + {stride}*1 + 1024]",
+                    "tileloaddt1 tmm7, [{right} + {stride}*1 + 1024]",
                     left = in(reg) left.add(chunk * Pairs::CHUNK),
                     right = in(reg) right.add(chunk * Pairs::CHUNK),
                     stride = in(reg) 64usize,
@@ -105,7 +119,18 @@ impl BlockKernel for Amx {
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack, readonly, preserves_flags),
                 );
-                beside();
+                beside.advance();
+            }
+            if chunks > 0 {
+                asm!(
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    options(nostack, nomem, preserves_flags),
+                );
+                beside.advance();
             }
             asm!(
                 "tilestored [{c} + {stride}*1], tmm0",

@@ -1,6 +1,6 @@
 //! bf16 blocks on `avx512bf16`: `vdpbf16ps` of a broadcast pair and 16 columns' pairs.
 
-use super::kernel::{BLOCK, BlockKernel};
+use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{Layout, PANEL, Pairs, TILE};
 use crate::isa::Avx512Bf16;
 use half::bf16;
@@ -28,9 +28,9 @@ impl BlockKernel for Avx512Bf16 {
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
-        mut beside: impl FnMut(),
+        beside: &mut impl Beside,
     ) {
-        (0..chunks).for_each(|_| beside());
+        (0..chunks).for_each(|_| beside.advance());
         for (group, c) in c.chunks_exact_mut(ROWS * PANEL).enumerate() {
             // SAFETY: `Avx512Bf16` proves the instructions; the panels hold `chunks` chunks of 32 rows of 32 elements, of
             // which this group reads rows `8 * group..`.

@@ -38,7 +38,7 @@ impl<T: Storage> WeightGradient<'_, T> {
                     pack_all::<K::Right, T>(cpu, x.part_of_depth(start, depth), Side::Right, right);
                     let left: Left<'_, T, _> = Left::Panels { rows, depth, panels };
                     let d_weight = Output::of(d_weight, rows, columns);
-                    multiply(cpu, kernel, left, right, columns, &AddTo { isa: cpu.isa, d_weight });
+                    multiply(cpu, kernel, left, right, columns, &AddTo { d_weight });
                 }
             });
         });

@@ -2,8 +2,7 @@
 
 use super::product::{Epilogue, Place, prefetch};
 use super::tiles::PANEL;
-use crate::isa::Isa;
-use crate::simd::{self, Simd, Storage, activation, activation_derivative, read, write};
+use crate::simd::{Simd, Storage, activation, activation_derivative, read, write};
 use serin_ops::Activation;
 use std::marker::PhantomData;
 
@@ -51,7 +50,6 @@ impl<'a, T> Output<'a, T> {
 
 /// The forward pass: `y = f(c + bias)`, and `c + bias` itself for training.
 pub(super) struct Forward<'a, T> {
-    pub(super) isa: Isa,
     pub(super) bias: Option<&'a [f32]>,
     pub(super) activation: Activation,
     pub(super) pre_activation: Option<Output<'a, T>>,
@@ -67,29 +65,24 @@ pub(super) enum Through<'a, T> {
 
 /// The backward pass to the input.
 pub(super) struct BackwardInput<'a, T> {
-    pub(super) isa: Isa,
     pub(super) through: Through<'a, T>,
     pub(super) dx: Output<'a, T>,
 }
 
 /// The backward pass to the weight: `d_weight += c`.
 pub(super) struct AddTo<'a> {
-    pub(super) isa: Isa,
     pub(super) d_weight: Output<'a, f32>,
 }
 
-/// An epilogue at work on one row of a block.
-struct FinishRow<'a, E> {
-    epilogue: &'a E,
-    sums: &'a [f32; PANEL],
-    place: Place,
-    row: usize,
-}
+// A whole row's length is made a constant, for which the loops unroll.
 
 impl<T: Storage> Epilogue for Forward<'_, T> {
     #[inline(always)]
-    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
-        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
+        match place.columns {
+            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
+            _ => self.finish(simd, sums, place, row),
+        }
     }
 
     #[inline(always)]
@@ -98,8 +91,11 @@ impl<T: Storage> Epilogue for Forward<'_, T> {
 
 impl<T: Storage> Epilogue for BackwardInput<'_, T> {
     #[inline(always)]
-    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
-        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
+        match place.columns {
+            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
+            _ => self.finish(simd, sums, place, row),
+        }
     }
 
     #[inline(always)]
@@ -116,8 +112,11 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
 
 impl Epilogue for AddTo<'_> {
     #[inline(always)]
-    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize) {
-        simd::dispatch(self.isa, FinishRow { epilogue: self, sums, place, row });
+    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
+        match place.columns {
+            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
+            _ => self.finish(simd, sums, place, row),
+        }
     }
 
     #[inline(always)]
@@ -126,17 +125,14 @@ impl Epilogue for AddTo<'_> {
     }
 }
 
-impl<T: Storage> simd::Kernel for FinishRow<'_, Forward<'_, T>> {
-    type Output = ();
-
+impl<T: Storage> Forward<'_, T> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let FinishRow { epilogue, sums, place, row } = self;
+    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
-        let y = unsafe { epilogue.y.row(place, row) };
+        let y = unsafe { self.y.row(place, row) };
         // SAFETY: as above.
-        let mut pre_activation = epilogue.pre_activation.as_ref().map(|matrix| unsafe { matrix.row(place, row) });
-        let bias = epilogue.bias.map(|bias| &bias[place.column..][..place.columns]);
+        let mut pre_activation = self.pre_activation.as_ref().map(|matrix| unsafe { matrix.row(place, row) });
+        let bias = self.bias.map(|bias| &bias[place.column..][..place.columns]);
         for (vector, y) in y.chunks_mut(S::LANES).enumerate() {
             let at = vector * S::LANES;
             let mut value = read(simd, &sums[at..]);
@@ -146,24 +142,21 @@ impl<T: Storage> simd::Kernel for FinishRow<'_, Forward<'_, T>> {
             if let Some(pre_activation) = &mut pre_activation {
                 write(simd, &mut pre_activation[at..], value);
             }
-            write(simd, y, activation(simd, epilogue.activation, value));
+            write(simd, y, activation(simd, self.activation, value));
         }
     }
 }
 
-impl<T: Storage> simd::Kernel for FinishRow<'_, BackwardInput<'_, T>> {
-    type Output = ();
-
+impl<T: Storage> BackwardInput<'_, T> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let FinishRow { epilogue, sums, place, row } = self;
+    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
-        let dx = unsafe { epilogue.dx.row(place, row) };
-        let start = (place.row + row) * epilogue.dx.columns + place.column;
+        let dx = unsafe { self.dx.row(place, row) };
+        let start = (place.row + row) * self.dx.columns + place.column;
         for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
             let at = vector * S::LANES;
             let sum = read(simd, &sums[at..]);
-            let value = match epilogue.through {
+            let value = match self.through {
                 Through::Store => sum,
                 Through::Accumulate => simd.add(read(simd, dx), sum),
                 Through::Activation(function, saved) => {
@@ -176,14 +169,11 @@ impl<T: Storage> simd::Kernel for FinishRow<'_, BackwardInput<'_, T>> {
     }
 }
 
-impl simd::Kernel for FinishRow<'_, AddTo<'_>> {
-    type Output = ();
-
+impl AddTo<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let FinishRow { epilogue, sums, place, row } = self;
+    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
-        let d_weight = unsafe { epilogue.d_weight.row(place, row) };
+        let d_weight = unsafe { self.d_weight.row(place, row) };
         for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
             let value = simd.add(read(simd, d_weight), read(simd, sums));
             write(simd, d_weight, value);

@@ -1,6 +1,6 @@
 //! f32 blocks on vectors of any width: operands stored as f32, bf16 or f16, multiplied and summed in f32.
 
-use super::kernel::{BLOCK, BlockKernel};
+use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{PANEL, Singles, TILE};
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage};
@@ -48,9 +48,9 @@ impl<T: Storage> BlockKernel for Vectors<T> {
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
-        mut beside: impl FnMut(),
+        beside: &mut impl Beside,
     ) {
-        (0..chunks).for_each(|_| beside());
+        (0..chunks).for_each(|_| beside.advance());
         simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate });
     }
 }

@@ -6,6 +6,18 @@ use super::tiles::{Layout, PANEL};
 /// Elements of a block of C, row-major `[32][32]` in f32.
 pub(crate) const BLOCK: usize = PANEL * PANEL;
 
+/// Vector work beside a block, which matrix units leave time for.
+pub(crate) trait Beside {
+    /// Does one of as many shares as the block has chunks. `#[inline(always)]`.
+    fn advance(&mut self);
+}
+
+/// Nothing beside a block.
+impl Beside for () {
+    #[inline(always)]
+    fn advance(&mut self) {}
+}
+
 /// The inner loop of products on one instruction set.
 pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// How left panels are stored.
@@ -22,8 +34,7 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;
 
-    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Calls `beside` once a chunk: vector work that matrix units
-    /// leave time for.
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk.
     ///
     /// # Safety
     /// `left` and `right` are 64-byte aligned and hold `chunks` chunks; a session of this thread is alive.
@@ -34,7 +45,7 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
         chunks: usize,
         c: &mut [f32; BLOCK],
         accumulate: bool,
-        beside: impl FnMut(),
+        beside: &mut impl Beside,
     );
 
     /// [`BlockKernel::block_beside`] with nothing beside.
@@ -52,7 +63,7 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
         accumulate: bool,
     ) {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.block_beside(left, right, chunks, c, accumulate, || ()) }
+        unsafe { self.block_beside(left, right, chunks, c, accumulate, &mut ()) }
     }
 }
 

@@ -117,7 +117,6 @@ impl Call for Linear<'_> {
         let (rows, columns) = (self.rows, self.weight.out_features());
         let x = View::of(self.x.as_slice::<T>(), rows, self.weight.in_features());
         let epilogue = Forward {
-            isa: cpu.isa,
             bias: self.bias.map(|bias| &bias.as_slice::<f32>()[..columns]),
             activation: self.activation,
             pre_activation: self.pre_activation.map(|values| Output::of(values.as_mut_slice::<T>(), rows, columns)),
@@ -150,7 +149,7 @@ impl Call for LinearBackwardInput<'_> {
             }
         };
         let dx = Output::of(self.dx.as_mut_slice::<T>(), rows, columns);
-        let epilogue = BackwardInput { isa: cpu.isa, through, dx };
+        let epilogue = BackwardInput { through, dx };
         multiply(cpu, kernel, Left::Rows(dy), self.weight.backward_panels(), columns, &epilogue);
     }
 }

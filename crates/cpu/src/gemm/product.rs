@@ -1,14 +1,16 @@
 //! The loops around blocks: which thread computes which part of C, and in what order.
 
-use super::kernel::{BLOCK, BlockKernel};
+use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::pack::{Pack, Side, Source};
 use super::scratch::{self, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;
-use crate::simd::Storage;
+use crate::simd::{self, Simd, Storage};
 
 /// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
 const LEFT_BYTES: usize = 768 << 10;
+/// Bytes of right panels that a left panel meets in turn: a row of C is then written in longer pieces.
+const GROUP_BYTES: usize = 96 << 10;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// Cache lines of a chunk of a right panel.
@@ -18,8 +20,9 @@ const ROW_PANELS_A_THREAD: usize = 4;
 
 /// What becomes of a finished block of C.
 pub(super) trait Epilogue: Sync {
-    /// Takes row number `row` of the block at a place of C; its first `place.columns` sums are real.
-    fn finish_row(&self, sums: &[f32; PANEL], place: Place, row: usize);
+    /// Takes row number `row` of the block at a place of C; its first `place.columns` sums are real. `#[inline(always)]`, as
+    /// is all that it calls.
+    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize);
     /// Fetches what [`Epilogue::finish_row`] will read, into the L2 cache.
     fn prefetch_row(&self, place: Place, row: usize);
 }
@@ -125,69 +128,88 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
     let cut = Cut::of(rows, columns, panel_len * size_of::<<K::Left as Layout>::Element>(), cpu.threads.count());
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);
+        let multiply = |left: &[_]| {
+            scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
+                let sums = sums.as_chunks_mut().0.first_chunk_mut().expect("the scratch has the size asked for");
+                simd::dispatch(cpu.isa, Task { kernel, left, right, depth, cut: &cut, task, epilogue, sums });
+            });
+        };
         match left {
-            Left::Panels { panels, .. } => {
-                multiply_task(kernel, &panels[first * panel_len..end * panel_len], right, depth, &cut, task, epilogue);
-            }
+            Left::Panels { panels, .. } => multiply(&panels[first * panel_len..end * panel_len]),
             Left::Rows(matrix) => scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
                 for (index, panel) in panels.chunks_exact_mut(panel_len.max(1)).enumerate() {
                     let source =
                         Source { matrix, first_row: (first + index) * PANEL, first_chunk: 0, side: Side::Left };
                     K::Left::pack(cpu.isa, source, panel);
                 }
-                multiply_task(kernel, panels, right, depth, &cut, task, epilogue);
+                multiply(panels);
             }),
         }
     });
 }
 
-/// One task: for each of its right panels, the blocks with all its left panels.
-fn multiply_task<K: BlockKernel>(
+/// One task: group by group of its right panels, the blocks with all its left panels.
+struct Task<'a, K: BlockKernel, E> {
     kernel: K,
-    left: &[<K::Left as Layout>::Element],
-    right: &[<K::Right as Layout>::Element],
+    left: &'a [<K::Left as Layout>::Element],
+    right: &'a [<K::Right as Layout>::Element],
+    /// In chunks.
     depth: usize,
-    cut: &Cut,
+    cut: &'a Cut,
     task: usize,
-    epilogue: &impl Epilogue,
-) {
-    let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
-    let (first_row_panel, end_row_panel) = cut.row_panels(task);
-    let (first_column_panel, end_column_panel) = cut.column_panels(task);
-    let row_panels = end_row_panel - first_row_panel;
-    let column_panels = first_column_panel..end_column_panel;
-    let blocks = column_panels.flat_map(|column| (0..row_panels).map(move |row| (row, column)));
-    scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
-        let (blocks_of_sums, _) = sums.as_chunks_mut::<BLOCK>();
-        let [sums, other] = blocks_of_sums else { unreachable!("the scratch has the size asked for") };
-        let (mut sums, mut finished) = (sums, other);
+    epilogue: &'a E,
+    /// Room for a block that is computed and one that is finished.
+    sums: &'a mut [[f32; BLOCK]; 2],
+}
+
+/// Compiled as a whole, so that the epilogue's vectors are inlined between the blocks' instructions.
+impl<K: BlockKernel, E: Epilogue> simd::Kernel for Task<'_, K, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Task { kernel, left, right, depth, cut, task, epilogue, sums } = self;
+        let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
+        let (first_row_panel, end_row_panel) = cut.row_panels(task);
+        let (first_column_panel, end_column_panel) = cut.column_panels(task);
+        let row_panels = end_row_panel - first_row_panel;
+        let group = (GROUP_BYTES / (right_len * size_of::<<K::Right as Layout>::Element>()).max(1)).max(1);
+        let [mut sums, mut finished] = sums.each_mut();
         let mut last = None;
         let _session = kernel.begin();
-        for (row_panel, column_panel) in blocks {
-            let left = &left[row_panel * left_len..][..left_len];
-            let (this, later) = right[column_panel * right_len..].split_at(right_len);
-            let ahead = if column_panel + 1 < end_column_panel { &later[..right_len] } else { &[] };
-            let ahead = &ahead[ahead.len() / row_panels * row_panel..];
-            let place = cut.place(first_row_panel + row_panel, column_panel);
-            let ahead = Ahead::of(ahead, row_panels);
-            let mut beside = Beside { epilogue, place, last, sums: finished, row: 0, due: 0, chunks: depth, ahead };
-            // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a multiple,
-            // and the session is alive.
-            unsafe { kernel.block_beside(left.as_ptr(), this.as_ptr(), depth, sums, false, || beside.advance()) };
-            beside.complete();
-            std::mem::swap(&mut sums, &mut finished);
-            last = Some(place);
+        for first in (first_column_panel..end_column_panel).step_by(group) {
+            for row_panel in 0..row_panels {
+                let left = &left[row_panel * left_len..][..left_len];
+                for column_panel in first..end_column_panel.min(first + group) {
+                    let this = &right[column_panel * right_len..][..right_len];
+                    let ahead = match column_panel + group < end_column_panel {
+                        true => &right[(column_panel + group) * right_len..][..right_len],
+                        false => &[],
+                    };
+                    let ahead = Ahead::of(&ahead[ahead.len() / row_panels * row_panel..], row_panels);
+                    let place = cut.place(first_row_panel + row_panel, column_panel);
+                    let mut finish =
+                        Finish { simd, epilogue, place, last, sums: finished, row: 0, due: 0, chunks: depth, ahead };
+                    // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a
+                    // multiple, and the session is alive.
+                    unsafe { kernel.block_beside(left.as_ptr(), this.as_ptr(), depth, sums, false, &mut finish) };
+                    finish.complete();
+                    std::mem::swap(&mut sums, &mut finished);
+                    last = Some(place);
+                }
+            }
         }
         if let Some(place) = last {
             for (row, sums) in finished.as_chunks::<PANEL>().0.iter().take(place.rows).enumerate() {
-                epilogue.finish_row(sums, place, row);
+                epilogue.finish_row(simd, sums, place, row);
             }
         }
-    });
+    }
 }
 
 /// What goes on beside a block: the block before is finished, a few rows a chunk, and the next right panel fetched.
-struct Beside<'a, E> {
+struct Finish<'a, S, E> {
+    simd: S,
     epilogue: &'a E,
     /// Of the block that is computed.
     place: Place,
@@ -201,7 +223,7 @@ struct Beside<'a, E> {
     ahead: Ahead,
 }
 
-impl<E: Epilogue> Beside<'_, E> {
+impl<S: Simd, E: Epilogue> Beside for Finish<'_, S, E> {
     #[inline(always)]
     fn advance(&mut self) {
         self.ahead.advance();
@@ -211,7 +233,9 @@ impl<E: Epilogue> Beside<'_, E> {
             self.finish_row();
         }
     }
+}
 
+impl<S: Simd, E: Epilogue> Finish<'_, S, E> {
     #[inline(always)]
     fn finish_row(&mut self) {
         if self.row < self.place.rows {
@@ -221,12 +245,13 @@ impl<E: Epilogue> Beside<'_, E> {
             && self.row < place.rows
         {
             let sums = self.sums[self.row * PANEL..].first_chunk().expect("32 rows of 32 sums");
-            self.epilogue.finish_row(sums, place, self.row);
+            self.epilogue.finish_row(self.simd, sums, place, self.row);
         }
         self.row += 1;
     }
 
     /// What no chunk was there for.
+    #[inline(always)]
     fn complete(mut self) {
         while self.row < PANEL {
             self.finish_row();
