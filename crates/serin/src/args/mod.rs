@@ -1,5 +1,6 @@
 //! What can be typed: one file a command, and the groups of flags that several share.
 
+mod bench;
 mod compare;
 mod data;
 mod device;
@@ -11,6 +12,7 @@ mod predict;
 mod reading;
 mod train;
 
+pub use bench::{BenchArgs, SectionArg, ShapeArg};
 pub use compare::CompareArgs;
 pub use data::DataArgs;
 pub use device::DeviceArgs;
@@ -47,6 +49,7 @@ pub enum Command {
     Predict(Box<PredictArgs>),
     Compare(Box<CompareArgs>),
     Inspect(Box<InspectArgs>),
+    Bench(Box<BenchArgs>),
     /// List or clear the caches of frozen layers' outputs.
     Cache {
         /// What to do with them.

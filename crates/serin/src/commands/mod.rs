@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod cache;
 mod compare;
 mod evaluate;
@@ -28,5 +29,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Ended> {
         Command::Predict(args) => predict::run(&args, cli.quiet),
         Command::Compare(args) => compare::run(&args),
         Command::Inspect(args) => inspect::run(&args, cli.quiet),
+        Command::Bench(args) => bench::run(&args, cli.quiet),
     }
 }
