@@ -45,6 +45,11 @@ impl Cpu {
     pub fn isa(&self) -> Isa {
         self.isa
     }
+
+    /// Threads that compute, the caller's included.
+    pub fn thread_count(&self) -> usize {
+        self.threads.count()
+    }
 }
 
 impl Backend for Cpu {

@@ -8,6 +8,7 @@ mod activation;
 mod backend;
 mod dropout;
 pub mod reference;
+mod traced;
 
 pub use activation::Activation;
 pub use backend::{
@@ -15,3 +16,4 @@ pub use backend::{
     Norm,
 };
 pub use dropout::{Dropout, DropoutSite, draws, keep};
+pub use traced::{Call, Traced, TracedIndices, TracedSequences, TracedWeight, Work};

@@ -1,5 +1,6 @@
 //! What can be typed: one file a command, and the groups of flags that several share.
 
+mod bench;
 mod compare;
 mod data;
 mod device;
@@ -15,6 +16,7 @@ mod reading;
 mod tokenizer;
 mod train;
 
+pub use bench::{BenchArgs, SectionArg, ShapeArg};
 pub use compare::CompareArgs;
 pub use data::DataArgs;
 pub use device::DeviceArgs;
@@ -55,6 +57,7 @@ pub enum Command {
     Predict(Box<PredictArgs>),
     Compare(Box<CompareArgs>),
     Inspect(Box<InspectArgs>),
+    Bench(Box<BenchArgs>),
     Pretrain(Box<PretrainArgs>),
     FillMask(Box<FillMaskArgs>),
     /// Make tokenizers.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod cache;
 mod compare;
 mod dataset;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Ended> {
         Command::Predict(args) => predict::run(&args, cli.quiet),
         Command::Compare(args) => compare::run(&args),
         Command::Inspect(args) => inspect::run(&args, cli.quiet),
+        Command::Bench(args) => bench::run(&args, cli.quiet),
         Command::Pretrain(args) => pretrain::run(&args, cli.quiet),
         Command::FillMask(args) => fill_mask::run(&args, cli.quiet),
     }

@@ -1,0 +1,48 @@
+//! The products with matrices: forward, and with respect to the input and to the matrix.
+
+use super::Workbench;
+use serin_ops::{Activation, Backend, InputGradient};
+use serin_tensor::DType;
+
+pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+    let config = &bench.subject.config;
+    let (hidden, inner, activation) = (config.hidden, config.intermediate, config.activation);
+    // Queries, keys and values; the attention's output; the two of the feed-forward block.
+    product(bench, hidden, 3 * hidden, Activation::Identity, InputGradient::Accumulate)?;
+    product(bench, hidden, hidden, Activation::Identity, InputGradient::Store)?;
+    product(bench, hidden, inner, activation, InputGradient::Accumulate)?;
+    let saved = bench.activations(inner)?;
+    product(bench, inner, hidden, Activation::Identity, InputGradient::ThroughActivation(activation, &saved))
+}
+
+type Gradient<'a> = InputGradient<'a, serin_ops::Traced<serin_cpu::Cpu>>;
+
+/// One matrix, used as a layer uses it.
+fn product(
+    bench: &mut Workbench<'_>,
+    ins: usize,
+    outs: usize,
+    activation: Activation,
+    gradient: Gradient<'_>,
+) -> anyhow::Result<()> {
+    let rows = bench.tokens;
+    let detail = format!("{ins}→{outs}");
+    let master: Vec<f32> = (0..ins * outs).map(|index| (index * 7919 % 1009) as f32 / 10_000.0 - 0.05).collect();
+    let weight = bench.device.weight(&master, outs, ins, bench.subject.dtype, true)?;
+    let bias = bench.filled(DType::F32, outs)?;
+    let (x, mut y) = (bench.activations(ins)?, bench.activations(outs)?);
+    bench.time("linear", &detail, |device| {
+        device.linear(&x, &weight, Some(&bias), activation, rows, None, &mut y);
+    })?;
+    let (dy, mut dx) = (y, bench.activations(ins)?);
+    let again = || match &gradient {
+        InputGradient::Store => Gradient::Store,
+        InputGradient::Accumulate => Gradient::Accumulate,
+        InputGradient::ThroughActivation(activation, saved) => Gradient::ThroughActivation(*activation, saved),
+    };
+    bench.time("linear dX", &detail, |device| device.linear_backward_input(&dy, &weight, rows, again(), &mut dx))?;
+    let (mut d_weight, mut d_bias) = (bench.filled(DType::F32, ins * outs)?, bench.filled(DType::F32, outs)?);
+    bench.time("linear dW", &detail, |device| {
+        device.linear_backward_weight(&dy, &x, rows, outs, ins, &mut d_weight, &mut d_bias);
+    })
+}
