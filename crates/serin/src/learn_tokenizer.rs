@@ -134,9 +134,10 @@ impl Reading {
         };
         self.count += 1;
         self.bytes += text.len() as u64;
-        if self.sampled + text.len() <= SAMPLE_BYTES {
-            self.sampled += text.len();
-            self.sample.push(text.clone());
+        let sampled = text.floor_char_boundary(SAMPLE_BYTES - self.sampled);
+        if sampled > 0 {
+            self.sampled += sampled;
+            self.sample.push(text[..sampled].to_owned());
         }
         progress(LearningStage::Counting { documents: self.count, bytes: self.bytes });
         Some(Ok(text))
