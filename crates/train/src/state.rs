@@ -16,7 +16,7 @@ use std::path::Path;
 const TENSORS: &str = "state.safetensors";
 const PROGRESS: &str = "progress.json";
 /// The layout of the two files; another number is another layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct ProgressFile {
