@@ -31,6 +31,7 @@
 
 pub mod classifier;
 pub mod device;
+pub mod embedded;
 pub mod environment;
 mod error;
 pub mod fill_mask;

@@ -1,5 +1,6 @@
 //! A model folder or Hub id, opened: weights, tokenizer, and how its texts are to be prepared.
 
+use crate::embedded::{self, SERIN_TINY};
 use crate::error::SerinError;
 use serin_checkpoint::CheckpointError;
 use serin_checkpoint::hub::{Hub, Progress, Silent, resolve};
@@ -91,6 +92,9 @@ impl Pretrained {
 /// # Errors
 /// No such folder, or the Hub's.
 pub fn locate(name: &str, options: &PretrainedOptions, progress: &dyn Progress) -> Result<PathBuf, SerinError> {
+    if name == SERIN_TINY && !Path::new(name).exists() {
+        return embedded::folder();
+    }
     let best = Path::new(name).join(BEST_FOLDER);
     if !Path::new(name).join("config.json").exists() {
         serin_checkpoint::save::recover_dir(&best)?;

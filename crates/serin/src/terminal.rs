@@ -243,3 +243,15 @@ impl Progress for DownloadBars {
         }
     }
 }
+
+/// How much of a text [`one_line`] shows.
+const SHOWN: usize = 60;
+
+/// The beginning of a text, without what moves a terminal's cursor.
+pub fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN + 1).collect();
+    match plain.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &plain[..end]),
+        None => plain,
+    }
+}

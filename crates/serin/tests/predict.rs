@@ -421,9 +421,11 @@ fn an_output_that_cannot_be_written_is_named() {
 #[test]
 fn misuse_is_exit_code_2() {
     let place = Place::new();
-    for arguments in
-        [&["predict"][..], &["predict", "model", "text", "--file", "in.csv"], &["predict", "model", "--resume"]]
-    {
+    for arguments in [
+        &["predict", "--nonsense"][..],
+        &["predict", "model", "text", "--file", "in.csv"],
+        &["predict", "model", "--resume"],
+    ] {
         assert_eq!(place.run(arguments).code, Some(2), "{arguments:?}");
     }
 }

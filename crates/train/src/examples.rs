@@ -53,6 +53,15 @@ impl Examples {
         self.targets.push(target);
     }
 
+    /// The examples at `indices`, in that order.
+    pub fn part(&self, indices: &[usize]) -> Examples {
+        let mut part = Examples::default();
+        for &index in indices {
+            part.push(self.ids(index), self.types(index), self.full_length(index), self.target(index).clone());
+        }
+        part
+    }
+
     /// Number of examples.
     pub fn len(&self) -> usize {
         self.targets.len()

@@ -2,7 +2,9 @@
 
 use super::{DataArgs, DeviceArgs, ModelArgs};
 use clap::Args;
+use clap::error::ErrorKind;
 use serin::data::Split;
+use serin::embedded::SERIN_TINY;
 use serin::metrics::TweetEvalTask;
 use std::path::PathBuf;
 
@@ -17,11 +19,18 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct EvaluateArgs {
-    /// A model folder, the output folder of `serin train`, or a Hub id.
-    #[arg(value_name = "MODEL")]
+    /// A model folder, the output folder of `serin train`, or a Hub id; then files, a pattern, a folder with splits, or a
+    /// dataset's Hub id. Of one alone, serin-tiny is evaluated, which ships inside.
+    #[arg(value_name = "MODEL] [DATA", required = true)]
+    words: Vec<PathBuf>,
+    /// The model; all that is not a flag is then data.
+    #[arg(long = "model", value_name = "MODEL", alias = "model-name-or-path")]
+    named_model: Option<String>,
+    /// What [`EvaluateArgs::resolve`] finds.
+    #[arg(skip)]
     pub model: String,
-    /// Files, a pattern, a folder with splits, or a dataset's Hub id.
-    #[arg(value_name = "DATA", required = true)]
+    /// What [`EvaluateArgs::resolve`] finds.
+    #[arg(skip)]
     pub paths: Vec<PathBuf>,
     /// The split of a folder or Hub dataset: train, validation or test; by default test, else validation, else train.
     #[arg(long, value_parser = split)]
@@ -54,6 +63,28 @@ pub struct EvaluateArgs {
     pub text: ModelArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+impl EvaluateArgs {
+    /// Tells model and data apart.
+    ///
+    /// # Errors
+    /// A model without data.
+    pub fn resolve(mut self) -> Result<EvaluateArgs, clap::Error> {
+        self.paths = std::mem::take(&mut self.words);
+        self.model = match self.named_model.take() {
+            Some(model) => model,
+            None if self.paths.len() > 1 => self.paths.remove(0).to_string_lossy().into_owned(),
+            None => SERIN_TINY.into(),
+        };
+        match self.paths.as_slice() {
+            [only] if only.join("config.json").exists() || only.join("run.json").exists() => {
+                let reason = format!("{0}: a model, and no data\nhint: serin evaluate {0} DATA\n", only.display());
+                Err(clap::Error::raw(ErrorKind::MissingRequiredArgument, reason))
+            }
+            _ => Ok(self),
+        }
+    }
 }
 
 const EXAMPLES: &str = "Examples:

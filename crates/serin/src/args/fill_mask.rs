@@ -1,6 +1,7 @@
 //! `serin fill-mask`: what can be typed.
 
 use super::DeviceArgs;
+use super::model::model_and_texts;
 use clap::Args;
 
 /// Guess the tokens behind the masks of texts.
@@ -10,12 +11,13 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct FillMaskArgs {
-    /// A model folder, a run's folder or a Hub id.
-    #[arg(value_name = "MODEL")]
-    pub model: String,
-    /// Texts with masks; without any, the lines of standard input.
-    #[arg(value_name = "TEXT")]
-    pub texts: Vec<String>,
+    /// A model folder, a run's folder or a Hub id, and texts with masks; without texts, the lines of standard input. Without a
+    /// model (nothing here, or a first text with a space in it) serin-tiny guesses, which ships inside.
+    #[arg(value_name = "MODEL] [TEXT")]
+    words: Vec<String>,
+    /// The model, where texts without a space come first.
+    #[arg(long = "model", value_name = "MODEL", alias = "model-name-or-path")]
+    named_model: Option<String>,
     /// Candidates a mask.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top_k: usize,
@@ -26,6 +28,14 @@ pub struct FillMaskArgs {
     pub device: DeviceArgs,
 }
 
+impl FillMaskArgs {
+    /// The model and the texts.
+    pub fn model_and_texts(&self) -> (String, Vec<String>) {
+        model_and_texts(self.named_model.clone(), self.words.clone())
+    }
+}
+
 const EXAMPLES: &str = "Examples:
+  serin fill-mask \"I really <mask> this film.\"
   serin fill-mask roberta-base \"Paris is the <mask> of France.\"
   serin fill-mask tiny < masked.txt";

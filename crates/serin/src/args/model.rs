@@ -2,7 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use serin::PretrainedOptions;
+use serin::embedded::SERIN_TINY;
 use serin::text::{DEFAULT_HEAD, Normalization, Truncation};
+use std::path::Path;
 
 /// Revision and text settings.
 #[derive(Args, Clone, Debug)]
@@ -24,6 +26,17 @@ pub struct ModelArgs {
     /// (the default for them).
     #[arg(long, value_name = "KIND")]
     pub normalization: Option<NormalizationArg>,
+}
+
+/// Tells a model from the texts after it. No model's name has a space in it, so a first word that has is a text already.
+pub fn model_and_texts(named: Option<String>, mut words: Vec<String>) -> (String, Vec<String>) {
+    match (named, words.first()) {
+        (Some(model), _) => (model, words),
+        (None, Some(first)) if !first.contains(char::is_whitespace) || Path::new(first).exists() => {
+            (words.remove(0), words)
+        }
+        (None, _) => (SERIN_TINY.into(), words),
+    }
 }
 
 /// Which side is cut.

@@ -1,7 +1,9 @@
 //! `serin predict`: what can be typed, and what it means.
 
+use super::model::model_and_texts;
 use super::{DeviceArgs, ModelArgs, ReadingArgs};
 use clap::Args;
+use clap::error::ErrorKind;
 use serin::data::OutputFormat;
 use std::path::PathBuf;
 
@@ -16,11 +18,19 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct PredictArgs {
-    /// A model folder, the output folder of `serin train`, or a Hub id.
-    #[arg(value_name = "MODEL")]
+    /// A model folder, the output folder of `serin train`, or a Hub id, and texts. Without texts and --file, lines of
+    /// standard input are read (or rows: --format). Without a model (nothing here, or a first text with a space in it)
+    /// serin-tiny predicts, which ships inside.
+    #[arg(value_name = "MODEL] [TEXT")]
+    words: Vec<String>,
+    /// The model, where texts without a space come first.
+    #[arg(long = "model", value_name = "MODEL", alias = "model-name-or-path")]
+    named_model: Option<String>,
+    /// What [`PredictArgs::resolve`] finds.
+    #[arg(skip)]
     pub model: String,
-    /// Texts. Without texts and --file, lines of standard input are read (or rows: --format).
-    #[arg(value_name = "TEXT", conflicts_with = "file")]
+    /// What [`PredictArgs::resolve`] finds.
+    #[arg(skip)]
     pub texts: Vec<String>,
     /// Files whose rows are predicted: csv, tsv, jsonl (each also .gz), parquet, text; a pattern, or several of one format.
     /// Of a folder or a dataset's Hub id, the test split.
@@ -39,7 +49,7 @@ pub struct PredictArgs {
     #[arg(long, requires = "output")]
     pub overwrite: bool,
     /// Predict the first so many rows only.
-    #[arg(long, value_name = "N", conflicts_with = "texts", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_samples: Option<u64>,
     /// Write the model's raw outputs (logits) instead of probabilities.
     #[arg(long)]
@@ -52,7 +62,29 @@ pub struct PredictArgs {
     pub device: DeviceArgs,
 }
 
+impl PredictArgs {
+    /// Tells model and texts apart.
+    ///
+    /// # Errors
+    /// Texts beside --file or --max-samples.
+    pub fn resolve(mut self) -> Result<PredictArgs, clap::Error> {
+        (self.model, self.texts) = model_and_texts(self.named_model.take(), std::mem::take(&mut self.words));
+        let rival = match (&self.max_samples, self.file.as_slice()) {
+            _ if self.texts.is_empty() => None,
+            (_, [_, ..]) => Some("--file"),
+            (Some(_), []) => Some("--max-samples"),
+            (None, []) => None,
+        };
+        if let Some(rival) = rival {
+            let reason = format!("texts and {rival} cannot be given together\n");
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, reason));
+        }
+        Ok(self)
+    }
+}
+
 const EXAMPLES: &str = "Examples:
+  serin predict \"What a film!\" \"I want my evening back.\"
   serin predict serin-output \"What a film!\" \"I want my evening back.\"
   serin predict my-model --file reviews.csv --output scored.csv
   serin predict my-model --file 'data/part-*.parquet' --output scored.parquet --resume

@@ -4,22 +4,21 @@ use super::{DataArgs, DeviceArgs, ModelArgs};
 use clap::{Args, ValueEnum};
 use serin::data::{DataFolder, DataSpec, LabelUse, Split};
 use serin::device::Precision;
-use serin::fine_tune::{
-    DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions, small_encoder_settings,
-};
+use serin::embedded::SERIN_TINY;
+use serin::fine_tune::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions, tiny};
 use serin::metrics::TweetEvalTask;
 use serin::train::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};
 use std::path::{Path, PathBuf};
 
 /// Fine-tune a model on labelled texts.
 ///
-/// Without --model, a small encoder with random weights is trained; without data, on 3,000 shipped sentences: a first try
-/// that needs no network. The best epoch by validation data (given, or split off) is kept in OUT/best, a folder that
+/// Without --model, serin-tiny is trained, a small pretrained encoder that ships inside; without data, on 3,000 shipped
+/// sentences: a first try that needs no network. The best epoch by validation data (given, or split off) is kept in OUT/best, a folder that
 /// `transformers` opens; Ctrl-C finishes the step and saves, --resume goes on with the same bits.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct TrainArgs {
-    /// A model folder or Hub id.
+    /// A model folder or Hub id [default: serin-tiny, which ships inside].
     #[arg(long, value_name = "MODEL", alias = "model-name-or-path")]
     pub model: Option<String>,
     /// Random weights by this config.json (or its folder); goes before --model and a recipe's model.
@@ -62,7 +61,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub text: ModelArgs,
 
-    /// Passes over the training data [default: 3; 8 for the small encoder].
+    /// Passes over the training data [default: 3; 4 for serin-tiny].
     #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
     pub num_train_epochs: Option<u32>,
     /// Stop after so many optimizer steps.
@@ -74,7 +73,7 @@ pub struct TrainArgs {
     /// Batches that make a step together; losses are averaged over all their examples [default: 1].
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub gradient_accumulation_steps: Option<usize>,
-    /// Peak learning rate of the encoder [default: 5e-5; 1e-3 for the small encoder].
+    /// Peak learning rate of the encoder [default: 5e-5; 2e-4 for serin-tiny].
     #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
     pub learning_rate: Option<f32>,
     /// Peak learning rate of the head [default: that of the encoder].
@@ -291,7 +290,7 @@ impl TrainArgs {
             data: self.data_options(dataset)?,
             settings: self.settings(precision)?,
             metric_for_best_model: self.metric(),
-            freeze_layers: self.freeze_layers,
+            freeze_layers: self.freeze_layers.or(self.is_demonstration().then_some(tiny::DEMONSTRATION_FROZEN_LAYERS)),
             device: self.device.options(),
             select_on,
             output_dir: self.output_dir.clone(),
@@ -311,6 +310,11 @@ impl TrainArgs {
         })
     }
 
+    /// Whether neither a model nor data was named: the recipe in small.
+    fn is_demonstration(&self) -> bool {
+        self.model.is_none() && self.config_name.is_none() && self.dataset_name.is_none() && self.train_file.is_empty()
+    }
+
     fn starting_model(&self) -> StartingModel {
         match (&self.model, &self.config_name) {
             (_, Some(config)) => {
@@ -320,7 +324,7 @@ impl TrainArgs {
                 StartingModel::Fresh { config: config.clone(), tokenizer }
             }
             (Some(name), None) => StartingModel::Pretrained(name.clone()),
-            (None, None) => StartingModel::Small,
+            (None, None) => StartingModel::Pretrained(SERIN_TINY.into()),
         }
     }
 
@@ -402,7 +406,8 @@ impl TrainArgs {
     /// Flags over defaults.
     fn settings(&self, precision: Precision) -> Result<TrainSettings, serin::SerinError> {
         let defaults = match self.starting_model() {
-            StartingModel::Small => small_encoder_settings(),
+            StartingModel::Pretrained(name) if name == SERIN_TINY && self.is_demonstration() => tiny::demonstration(),
+            StartingModel::Pretrained(name) if name == SERIN_TINY => tiny::settings(),
             StartingModel::Pretrained(_) | StartingModel::Fresh { .. } => TrainSettings::default(),
         };
         let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
@@ -414,7 +419,7 @@ impl TrainArgs {
             train_batch_size: self.per_device_train_batch_size.unwrap_or(defaults.train_batch_size),
             gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(1),
             learning_rate,
-            head_learning_rate: self.head_learning_rate.unwrap_or(learning_rate),
+            head_learning_rate: self.head_learning_rate.or(self.learning_rate).unwrap_or(defaults.head_learning_rate),
             weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
             no_decay_norm_bias: self.no_decay_norm_bias.unwrap_or(false),
             adam_beta1: self.adam_beta1.unwrap_or(defaults.adam_beta1),

@@ -11,13 +11,14 @@ use std::io::{BufRead, Write};
 pub fn run(args: &FillMaskArgs, quiet: bool) -> anyhow::Result<Ended> {
     let pretrained = PretrainedOptions { revision: args.revision.clone(), ..PretrainedOptions::default() };
     let options = ClassifierOptions { pretrained, device: args.device.options() };
-    let mut filler = MaskFiller::open(&args.model, &options, &DownloadBars::new(quiet))?;
+    let (model, texts) = args.model_and_texts();
+    let mut filler = MaskFiller::open(&model, &options, &DownloadBars::new(quiet))?;
     let mut out = std::io::stdout().lock();
     let mut fill = |number: usize, text: &str| -> anyhow::Result<()> {
         let filled = filler.fill(text, args.top_k).with_context(|| format!("text {number}"))?;
         Ok(writeln!(out, "{}", serde_json::to_string(&filled)?)?)
     };
-    if args.texts.is_empty() {
+    if texts.is_empty() {
         for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
             let line = line.with_context(|| format!("standard input, line {number}"))?;
             if !line.trim().is_empty() {
@@ -25,7 +26,7 @@ pub fn run(args: &FillMaskArgs, quiet: bool) -> anyhow::Result<Ended> {
             }
         }
     } else {
-        for (number, text) in (1..).zip(&args.texts) {
+        for (number, text) in (1..).zip(&texts) {
             fill(number, text)?;
         }
     }

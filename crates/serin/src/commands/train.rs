@@ -2,8 +2,9 @@
 
 use super::{Ended, dataset, interrupt};
 use crate::args::TrainArgs;
-use crate::terminal::{TrainConsole, metric_name};
-use serin::fine_tune::{FineTuneOptions, FineTuned, SelectOn, StartingModel, fine_tune};
+use crate::terminal::{TrainConsole, metric_name, one_line};
+use serin::embedded::SERIN_TINY;
+use serin::fine_tune::{FineTuneOptions, FineTuned, Sample, SelectOn, StartingModel, fine_tune};
 use serin::train::Ending;
 use std::path::Path;
 
@@ -12,11 +13,8 @@ pub fn run(args: &TrainArgs, quiet: bool) -> anyhow::Result<Ended> {
     let fetch = |name: &str| dataset::locate(Path::new(name), quiet);
     let options = args.options(fetch, command_line())?;
     let mut console = TrainConsole::new(options.select_on, quiet);
-    if matches!(options.model, StartingModel::Small) {
-        console.note(
-            "No --model given: training a small encoder from random weights, which is a try-out and not a pretrained \
-             model.",
-        );
+    if args.model.is_none() && matches!(&options.model, StartingModel::Pretrained(name) if name == SERIN_TINY) {
+        console.note("No --model given: starting from serin-tiny, the small pretrained encoder that ships with Serin.");
     }
     if options.data.train.is_none() {
         console.note("No data given: using the 3,000 labelled sentences that ship with Serin (CC BY 4.0).");
@@ -58,7 +56,20 @@ fn report(done: &FineTuned, options: &FineTuneOptions, console: &TrainConsole) {
     if let Some(test) = &done.test {
         println!("{test}");
     }
+    if options.data.train.is_none() {
+        console.note(&sample_table(&done.samples));
+    }
     console.note(&format!("The best model is in {}; try: serin predict {} \"a text\"", best.display(), best.display()));
+}
+
+/// What the model says of a few texts, wrong ones marked.
+fn sample_table(samples: &[Sample]) -> String {
+    let mut table = String::from("Some of the test texts:");
+    for Sample { text, label, predicted, score } in samples {
+        let mark = if label == predicted { String::new() } else { format!("  (labelled {label})") };
+        table.push_str(&format!("\n  {predicted:<9} {score:.3}  {}{mark}", one_line(text)));
+    }
+    table
 }
 
 /// What was typed, for model cards.

@@ -1,12 +1,11 @@
 //! The weights a run starts from, which also hold what it freezes.
 
 use super::options::StartingModel;
-use super::small;
 use crate::error::SerinError;
 use crate::pretrained::{Pretrained, PretrainedOptions, say_shortened};
 use serin_checkpoint::hub::Progress;
 use serin_checkpoint::model::LoadedFolder;
-use serin_data::{Dataset, missing_path_hint};
+use serin_data::missing_path_hint;
 use serin_model::{Group, Initializer, ModelConfig, ParameterSource, ParameterSpec, ProblemType};
 use serin_text::{EncodeSettings, Tokenizer};
 use std::fs;
@@ -34,11 +33,10 @@ pub(super) enum BaseWeights {
 }
 
 impl Base {
-    /// Opens the starting model. `train` is needed to make the tokenizer of [`StartingModel::Small`].
+    /// Opens the starting model.
     pub(super) fn open(
         model: &StartingModel,
         options: &PretrainedOptions,
-        train: &Dataset,
         seed: u64,
         progress: &dyn Progress,
     ) -> Result<Base, SerinError> {
@@ -53,12 +51,6 @@ impl Base {
                 let name = format!("random weights ({})", config.family.model_type());
                 let tokenizer = Tokenizer::from_dir(tokenizer, config.family.model_type(), config.max_length())?;
                 let base = Base::fresh(config, tokenizer, options, name, seed)?;
-                say_shortened(options, &base.text, progress);
-                Ok(base)
-            }
-            StartingModel::Small => {
-                let (config, tokenizer) = small::model(train)?;
-                let base = Base::fresh(config, tokenizer, options, "small encoder, random weights".into(), seed)?;
                 say_shortened(options, &base.text, progress);
                 Ok(base)
             }

@@ -3,7 +3,7 @@
 use super::base::Base;
 use super::console::Console;
 use super::options::TrunkCacheOptions;
-use crate::environment::SERIN_CACHE;
+use crate::environment::cache_folder;
 use crate::error::SerinError;
 use serin_cpu::Cpu;
 use serin_model::Model;
@@ -30,12 +30,7 @@ pub struct CacheFile {
 
 /// The folder of trunk caches.
 pub fn default_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set(SERIN_CACHE).or_else(|| {
-        let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-        Some(base.join("serin"))
-    });
-    cache.map(|folder| folder.join("trunk"))
+    cache_folder().map(|folder| folder.join("trunk"))
 }
 
 /// The caches in a folder, largest first.

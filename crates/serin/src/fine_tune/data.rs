@@ -27,9 +27,9 @@ pub(super) struct TokenizedSplits {
 impl Splits {
     /// Loads what is given; splits validation data off where none is and it is needed.
     pub(super) fn load(options: &DataOptions, select_on: SelectOn, seed: u64) -> Result<Splits, SerinError> {
-        let mut train = match &options.train {
-            Some(spec) => load_dataset(spec)?,
-            None => sentences::dataset(options.shipped_limit, seed)?,
+        let (mut train, shipped_test) = match &options.train {
+            Some(spec) => (load_dataset(spec)?, None),
+            None => sentences::splits(options.shipped_limit, seed, options.test.is_none())?,
         };
         refuse_one_class(&train)?;
         let aligned = |spec: &DataSpec| {
@@ -37,7 +37,7 @@ impl Splits {
             load_dataset(&DataSpec { labels, problem_type: Some(train.problem_type), ..spec.clone() })
         };
         let mut validation = options.validation.as_ref().map(aligned).transpose()?;
-        let test = options.test.as_ref().map(aligned).transpose()?;
+        let test = options.test.as_ref().map(aligned).transpose()?.or(shipped_test);
         if select_on == SelectOn::Test && test.is_none() {
             let hint = "--select-on test needs test data\nhint: give --test-file, or a dataset with a test split";
             return Err(SerinError::Usage(hint.into()));

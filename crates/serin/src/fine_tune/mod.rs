@@ -9,8 +9,9 @@ mod keeper;
 mod logs;
 pub mod options;
 mod run_folder;
+mod samples;
 mod sentences;
-mod small;
+pub mod tiny;
 
 pub(crate) use base::read_config;
 pub use console::{Console, Quiet};
@@ -18,7 +19,7 @@ pub(crate) use logs::RunLogs;
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
 pub(crate) use run_folder::Longer;
 pub use run_folder::RunFolder;
-pub use small::settings as small_encoder_settings;
+pub use samples::Sample;
 
 use crate::classifier::model_problem_type;
 use crate::error::SerinError;
@@ -52,6 +53,8 @@ pub struct FineTuned {
     pub metric: SelectionMetric,
     /// The report on the test data with the best weights, where test data was given.
     pub test: Option<EvaluationReport>,
+    /// A few examples of the test data, or else of those that selected, with the best weights' predictions.
+    pub samples: Vec<Sample>,
     /// Where everything is.
     pub folder: RunFolder,
 }
@@ -81,7 +84,7 @@ pub fn fine_tune(
     let problem_type = model_problem_type(splits.train.problem_type);
     let metric = options.metric_for_best_model.unwrap_or(SelectionMetric::of(problem_type));
     let settings = TrainSettings { metric_for_best_model: metric, ..options.settings.clone() };
-    let mut base = Base::open(&options.model, &options.pretrained, &splits.train, seed, console.downloads())?;
+    let mut base = Base::open(&options.model, &options.pretrained, seed, console.downloads())?;
     base.prepare_labels(&splits.label_names(), problem_type)?;
     base.set_dropout(options.dropout);
     console.say(&base.report());
@@ -96,8 +99,8 @@ pub fn fine_tune(
         base: &base,
         device: &device,
     };
-    let (ending, best, test) = run.train(console, stop)?;
-    Ok(FineTuned { ending, best, metric, test, folder })
+    let Outcome { ending, best, test, samples } = run.train(console, stop)?;
+    Ok(FineTuned { ending, best, metric, test, samples, folder })
 }
 
 /// What of the dropout in place of the config's cannot be.
@@ -123,7 +126,15 @@ struct Run<'a> {
     device: &'a Cpu,
 }
 
-type Outcome = (Ending, Option<(f64, u32)>, Option<EvaluationReport>);
+/// Samples that are kept of a run.
+const SAMPLES: usize = 6;
+
+struct Outcome {
+    ending: Ending,
+    best: Option<(f64, u32)>,
+    test: Option<EvaluationReport>,
+    samples: Vec<Sample>,
+}
 
 impl Run<'_> {
     fn train(&self, console: &mut dyn Console, stop: &AtomicBool) -> Result<Outcome, SerinError> {
@@ -177,11 +188,12 @@ impl Run<'_> {
         let stopping = trainer.progress().early_stopping.clone();
         let best = stopping.best.zip(stopping.best_epoch);
         if ending == Ending::Interrupted {
-            return Ok((ending, best, None));
+            return Ok(Outcome { ending, best, test: None, samples: Vec::new() });
         }
-        let test = self.report_test(trainer.into_model(), console)?;
+        let model = trainer.into_model();
+        let test = self.report_test(&model, console)?;
         self.conclude(keeper.card, &stopping.best, best.map(|(_, epoch)| epoch), test.as_ref())?;
-        Ok((ending, best, test))
+        Ok(Outcome { ending, best, test, samples: self.samples(&model)? })
     }
 
     fn build(&self) -> Result<Model<Cpu>, SerinError> {
@@ -273,10 +285,19 @@ impl Run<'_> {
         }
     }
 
+    fn samples(&self, model: &Model<Cpu>) -> Result<Vec<Sample>, SerinError> {
+        let (test, validation) = (&self.splits.test, &self.splits.validation);
+        let shown = match (test, &self.tokenized.test, validation, &self.tokenized.validation) {
+            (Some(data), Some(examples), _, _) | (_, _, Some(data), Some(examples)) => Some((data, examples)),
+            _ => None,
+        };
+        shown.map_or(Ok(Vec::new()), |(data, examples)| samples::samples(self.device, model, data, examples, SAMPLES))
+    }
+
     /// Evaluates the best weights on the test data; where it selected, its report is known.
     fn report_test(
         &self,
-        model: Model<Cpu>,
+        model: &Model<Cpu>,
         console: &mut dyn Console,
     ) -> Result<Option<EvaluationReport>, SerinError> {
         let Some(test) = &self.tokenized.test else { return Ok(None) };
@@ -284,7 +305,7 @@ impl Run<'_> {
         let tokens = self.settings.micro_batch_tokens.max(longest);
         let mut space = model.workspace(self.device, tokens, 256)?;
         let mut progress = |done| console.count("evaluating the test data", done, test.len());
-        let logits = infer_all(self.device, &model, &mut space, test, None, &mut progress)?;
+        let logits = infer_all(self.device, model, &mut space, test, None, &mut progress)?;
         let mut evaluation = Evaluation::new(model.config(), self.task())?;
         for (index, row) in logits.chunks_exact(model.config().labels.len()).enumerate() {
             evaluation.push(test.target(index), row)?;

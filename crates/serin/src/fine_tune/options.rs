@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The model to start from.
 #[derive(Clone, Debug)]
 pub enum StartingModel {
-    /// A folder or Hub id with weights.
+    /// A folder or Hub id with weights, or [`SERIN_TINY`](crate::embedded::SERIN_TINY), which ships inside.
     Pretrained(String),
     /// Random weights by the `config.json` of one folder, with the tokenizer of another.
     Fresh {
@@ -19,9 +19,6 @@ pub enum StartingModel {
         /// The folder with the tokenizer.
         tokenizer: PathBuf,
     },
-    /// A small encoder with random weights and a tokenizer of its own, trained on the training texts: for a first try
-    /// where no pretrained model is at hand.
-    Small,
 }
 
 /// What decides which epoch's weights are best.
@@ -37,7 +34,7 @@ pub enum SelectOn {
 /// The data of a run.
 #[derive(Clone, Debug, Default)]
 pub struct DataOptions {
-    /// What is learned from; `None` takes the shipped sentences.
+    /// What is learned from; `None` takes the shipped sentences, of which a tenth is then test data unless some is given.
     pub train: Option<DataSpec>,
     /// The most of the shipped sentences that are learned from, in place of a [`DataSpec::limit`].
     pub shipped_limit: Option<usize>,

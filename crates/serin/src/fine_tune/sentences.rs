@@ -9,8 +9,21 @@ const FILES: [&str; 3] = [
     include_str!("../../assets/sentences/yelp_labelled.txt"),
 ];
 
+/// The share of them that is test data.
+const TEST_SHARE: f64 = 0.1;
+
+/// What to learn from, and where it is wanted a tenth to report on.
+pub(super) fn splits(limit: Option<usize>, seed: u64, test: bool) -> Result<(Dataset, Option<Dataset>), SerinError> {
+    let all = dataset(limit, seed)?;
+    if !test {
+        return Ok((all, None));
+    }
+    let (train, test) = stratified_split(&all, TEST_SHARE, seed)?;
+    Ok((train, Some(test)))
+}
+
 /// All 3,000 of them, or a sample of `limit`, with the labels `negative` and `positive`.
-pub(super) fn dataset(limit: Option<usize>, seed: u64) -> Result<Dataset, SerinError> {
+fn dataset(limit: Option<usize>, seed: u64) -> Result<Dataset, SerinError> {
     let whole = whole()?;
     match limit {
         Some(limit) if limit < whole.len() => {

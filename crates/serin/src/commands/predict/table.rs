@@ -1,11 +1,9 @@
 //! A few predictions for eyes.
 
 use super::super::scoring::is_defined;
+use crate::terminal::one_line;
 use serin::{Classifier, SerinError};
 use std::io::{self, Write, stdout};
-
-/// How much of a text is shown.
-const SHOWN: usize = 60;
 
 /// Predicts a few texts and prints a line each: label, score, text, and whether it was cut.
 pub fn print(classifier: &mut Classifier, texts: &[String], raw_scores: bool) -> anyhow::Result<()> {
@@ -49,15 +47,6 @@ fn write(rows: &[Line], out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{label:<labels$}  {score:>scores$}  {text}{cut}")?;
     }
     Ok(())
-}
-
-/// The beginning of a text, without what moves a terminal's cursor.
-fn one_line(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN + 1).collect();
-    match plain.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &plain[..end]),
-        None => plain,
-    }
 }
 
 #[cfg(test)]
