@@ -30,6 +30,8 @@ def parse_arguments() -> argparse.Namespace:
                         "[default: ../shared/tokenizers/roberta-base; else one learned from the texts]")
     parser.add_argument("--rounds", type=int, default=3, help="of inference, and of cold processes")
     parser.add_argument("--step-rounds", type=int, default=2, help="of training steps, which take minutes")
+    parser.add_argument("--steps", type=int, default=2, help="timed steps of PyTorch a round, after one that is not; "
+                        "Serin makes twice as many")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [default: all]")
     parser.add_argument("--quick", action="store_true", help="a tiny model, one round: tries the scripts, measures nothing")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "benches/work", help="folder of model and texts")
@@ -43,21 +45,20 @@ def existing(*candidates: Path | None) -> Path | None:
 
 def prepare(arguments: argparse.Namespace) -> tuple[Inputs, dict]:
     """Makes model and texts, and says what they are."""
-    size, texts = ("tiny", 8) if arguments.quick else ("base", 64)
+    size, texts, frozen = ("tiny", 8, 3) if arguments.quick else ("base", 64, 9)
     folder = arguments.work / size
     folder.mkdir(parents=True, exist_ok=True)
     imdb = existing(arguments.imdb, *SHARED.glob("data/imdb/train*.parquet"))
     rows = step_texts.drawn(imdb, texts) if imdb else step_texts.put_together(SENTENCES, texts)
-    steps = 2 if arguments.quick else 4
     batch = step_texts.write(rows, folder / "batch.parquet")
-    copies = step_texts.write(rows * steps, folder / "copies.parquet")
+    copies = step_texts.write(rows * 2 * arguments.steps, folder / "copies.parquet")
     step_texts.write(rows[:16], folder / "check.parquet")
     tokenizer = existing(arguments.tokenizer, SHARED / "tokenizers/roberta-base")
     learned = tokenizer is None
     tokenizer = tokenizer or random_model.learn_tokenizer([text for text, _ in rows], 8192, folder / "tokenizer")
     random_model.make_model(folder / "model", size, tokenizer)
     inputs = Inputs(arguments.serin.resolve(), folder / "model", batch, copies, folder / "model.onnx", texts,
-                    3 if arguments.quick else 9, arguments.quick)
+                    frozen, arguments.steps, arguments.quick)
     inputs.exported.unlink(missing_ok=True)
     return inputs, {
         "model": f"RoBERTa-{size}, random weights",
@@ -80,11 +81,6 @@ def run(engine: Engine, number: int) -> list[dict]:
                         "milliseconds": result.milliseconds, "load_average_before": load, "more": result.more})
         print(f"round {number}, load {load}: {work}, {engine.name}: {result.milliseconds:.2f} ms", flush=True)
     return records
-
-
-def rounds(engines: list[Engine], count: int) -> list[dict]:
-    """Every engine once, then all again: what disturbs the machine for a while disturbs all of them."""
-    return [record for number in range(1, count + 1) for engine in engines for record in run(engine, number)]
 
 
 def bench(inputs: Inputs, section: str) -> dict:
@@ -117,16 +113,19 @@ def main() -> None:
     }
     if "check" in arguments.only:
         report["logits"] = logits_check.check(inputs.serin, inputs.model, inputs.model.parent / "check.parquet")
-    counts = {"inference": arguments.rounds, "step": arguments.step_rounds, "cold": arguments.rounds}
     report["runs"] = []
-    for part, count in counts.items():
-        chosen = [engine for engine in engines if engine.part == part]
-        report["runs"] += rounds(chosen, 1 if arguments.quick else count)
-        write(report, arguments.results, started)
+    counts = {"inference": arguments.rounds, "cold": arguments.rounds, "step": arguments.step_rounds}
     for part, section in [("products", "ops"), ("sweep", "inference")]:
         if part in arguments.only:
             report[part] = bench(inputs, section)
     path = write(report, arguments.results, started)
+    for part, count in counts.items():
+        chosen = [engine for engine in engines if engine.part == part]
+        # Every engine once, then all again: what disturbs the machine for a while disturbs all of them.
+        for number in range(1, 1 + (1 if arguments.quick else count)):
+            for engine in chosen:
+                report["runs"] += run(engine, number)
+                write(report, arguments.results, started)
     print(comparison_table.markdown(report))
     print(f"written: {path} and {path.with_suffix('.md').name}", file=sys.stderr)
 

@@ -42,6 +42,7 @@ class Inputs:
     exported: Path
     texts: int
     frozen: int
+    steps: int
     quick: bool
 
 
@@ -92,11 +93,10 @@ def inference_engines(inputs: Inputs, shapes: list[str]) -> list[Engine]:
 
 def step_engines(inputs: Inputs) -> list[Engine]:
     """The recipe's step: all engines are given the same texts as one batch."""
-    steps = 1 if inputs.quick else 2
     torch = lambda *more: [sys.executable, PEERS / "torch_step.py", "--model", inputs.model, "--texts", inputs.batch,
-                           "--freeze-layers", inputs.frozen, "--steps", steps, *more]
+                           "--freeze-layers", inputs.frozen, "--steps", inputs.steps, *more]
     serin = [inputs.serin, "bench", "step", "--model", inputs.model, "--train-file", inputs.copies, "--precision", "bf16",
-             "--batch-size", inputs.texts, "--steps", 2 * steps, "--freeze-layers", inputs.frozen, "--json", "-"]
+             "--batch-size", inputs.texts, "--steps", 2 * inputs.steps, "--freeze-layers", inputs.frozen, "--json", "-"]
     commands = [
         ("Serin", serin, read_serin_step),
         ("PyTorch at its best", torch("--setup", "best"), read_torch_step),
