@@ -35,8 +35,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [default: all]")
     parser.add_argument("--quick", action="store_true", help="a tiny model, one round: tries the scripts, measures nothing")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "benches/work", help="folder of model and texts")
-    parser.add_argument("--results", type=Path, default=REPOSITORY / "benches/results")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, help="[default: benches/results; with --quick, in the folder of --work]")
+    arguments = parser.parse_args()
+    arguments.results = arguments.results or (arguments.work if arguments.quick else REPOSITORY / "benches") / "results"
+    return arguments
 
 
 def existing(*candidates: Path | None) -> Path | None:
