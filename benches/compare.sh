@@ -23,7 +23,7 @@ while [ "$count" -gt 0 ]; do
 done
 if [ -n "$help" ]; then
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0"
-    exec python3 "$root/benches/peers/compare.py" --help
+    exec python3 "$root/benches/peers/compare_options.py" --help
 fi
 if [ -z "$venv" ]; then
     venv=$root/benches/work/venv
