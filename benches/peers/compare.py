@@ -37,10 +37,9 @@ def prepare(arguments: argparse.Namespace) -> tuple[Inputs, dict]:
     tokenizer = existing(arguments.tokenizer, SHARED / "tokenizers/roberta-base")
     learned = tokenizer is None
     tokenizer = tokenizer or random_model.learn_tokenizer([text for text, _ in rows], 8192, folder / "tokenizer")
-    random_model.make_model(folder / "model", size, tokenizer)
-    inputs = Inputs(arguments.serin.resolve(), folder / "model", batch, copies, folder / "model.onnx", texts,
+    random_model.make_model_once(folder / "model", size, tokenizer)
+    inputs = Inputs(arguments.serin.resolve(), folder / "model", batch, copies, folder / "model/model.onnx", texts,
                     frozen, arguments.steps, arguments.quick)
-    inputs.exported.unlink(missing_ok=True)
     return inputs, {
         "model": f"RoBERTa-{size}, random weights",
         "texts": f"{texts} of {imdb.name if imdb else 'sentences put together'}",
@@ -51,16 +50,20 @@ def prepare(arguments: argparse.Namespace) -> tuple[Inputs, dict]:
 def run(engine: Engine, number: int) -> list[dict]:
     """One run of one engine: a record for each work that it did."""
     load = machine.load_average()
+    busy, own = machine.busy_seconds(), machine.children_seconds()
     started = time.perf_counter()
     done = subprocess.run(engine.command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
+    own = machine.children_seconds() - own
+    others = max(0.0, machine.busy_seconds() - busy - own) / seconds
     if done.returncode != 0:
         raise SystemExit(f"{engine.name} failed: {' '.join(engine.command)}\n{done.stderr[-2000:]}")
     records = []
     for work, result in engine.read(done.stdout, seconds).items():
         records.append({"part": engine.part, "engine": engine.name, "work": work, "round": number,
-                        "milliseconds": result.milliseconds, "load_average_before": load, "more": result.more})
-        print(f"round {number}, load {load}: {work}, {engine.name}: {result.milliseconds:.2f} ms", flush=True)
+                        "milliseconds": result.milliseconds, "load_average_before": load,
+                        "cores_busy_with_others": round(others, 2), "processor_seconds": round(own, 2), "more": result.more})
+        print(f"round {number}, load {load}, others {others:.2f}: {work}, {engine.name}: {result.milliseconds:.2f} ms", flush=True)
     return records
 
 

@@ -45,10 +45,11 @@ def rows(report: dict, work: str) -> list[str]:
     for engine, found in by_engine.items():
         times = [record["milliseconds"] for record in found]
         loads = [record["load_average_before"] for record in found]
+        others = [record["cores_busy_with_others"] for record in found]
         ratio = f"{medians[engine] / medians['Serin']:.2f}" if "Serin" in medians else ""
         lines.append(
             f"| {TITLES[work]} | {engine} | {medians[engine]:,.1f} ms | {min(times):,.1f}–{max(times):,.1f} | {len(times)} | "
-            f"{speed(work, medians[engine], found[0])} | {ratio} | {min(loads)}–{max(loads)} |"
+            f"{speed(work, medians[engine], found[0])} | {ratio} | {min(loads)}–{max(loads)} | {min(others)}–{max(others)} |"
         )
     return lines
 
@@ -79,8 +80,8 @@ def markdown(report: dict) -> str:
                      f"{check['largest_difference']:.1e} at most (bound {check['bound']:.0e}; the texts' own differ by "
                      f"{check['spread_over_texts']:.1e}).")
     lines += ["", "Medians over rounds, the shortest and the longest; ratio: how many times Serin's time.", "",
-              "| work | engine | time | spread | rounds | speed | ratio | load average before |",
-              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+              "| work | engine | time | spread | rounds | speed | ratio | load average before | cores busy with others |",
+              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for work in TITLES:
         lines += rows(report, work)
     if "products" in report:

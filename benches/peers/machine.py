@@ -41,6 +41,18 @@ def conditions(serin: Path, repository: Path) -> dict:
     }
 
 
+def busy_seconds() -> float:
+    """Processor time of all programs of the machine since it started."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds() -> float:
+    """Processor time of this process's children that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def load_average() -> float:
     """Programs that wanted to run in the last minute, on average."""
     return round(os.getloadavg()[0], 2)

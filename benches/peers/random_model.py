@@ -4,9 +4,11 @@ Usage: python benches/peers/random_model.py OUT [--random base] [--tokenizer FOL
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import tokenizers
+import torch
 import transformers
 
 from torch_models import SIZES, build_classifier
@@ -31,6 +33,16 @@ def make_model(out: Path, size: str, tokenizer: Path) -> None:
     classifier.save_pretrained(out)
     files = {"vocab": str(tokenizer / "vocab.json"), "merges": str(tokenizer / "merges.txt")}
     transformers.RobertaTokenizer(**files, model_max_length=512).save_pretrained(out)
+
+
+def make_model_once(out: Path, size: str, tokenizer: Path) -> None:
+    """Does not make the very same model again."""
+    recipe = f"{size} {INITIALIZER_RANGE[size]} {tokenizer.resolve()} {torch.__version__} {transformers.__version__}"
+    stamp = out / "recipe.txt"
+    if not stamp.exists() or stamp.read_text() != recipe:
+        shutil.rmtree(out, ignore_errors=True)
+        make_model(out, size, tokenizer)
+        stamp.write_text(recipe)
 
 
 def main() -> None:
