@@ -13,6 +13,7 @@ SHAPES = ["8x512", "32x128", "1x32"]
 def add_timing_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="SEQUENCESxTOKENS")
     parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--least-seconds", type=float, default=1.0, help="repeated for so long at least, a shape")
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="0: the engine's own choice")
 
@@ -34,12 +35,12 @@ def forward_flops(config, sequences: int, tokens: int) -> float:
     return float(sequences * tokens * config.num_hidden_layers * a_token)
 
 
-def measure(run, warmup: int, repetitions: int) -> list[float]:
-    """Seconds of each repetition of `run()`, after `warmup` unmeasured ones."""
-    for _ in range(warmup):
+def measure(run, arguments: argparse.Namespace) -> list[float]:
+    """Seconds of each repetition of `run()`, after unmeasured ones that warm up."""
+    for _ in range(arguments.warmup):
         run()
-    seconds = []
-    for _ in range(repetitions):
+    seconds: list[float] = []
+    while len(seconds) < arguments.repetitions or sum(seconds) < arguments.least_seconds:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)

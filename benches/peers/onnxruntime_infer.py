@@ -44,6 +44,7 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--exported", type=Path, help="the exported model: made where it is not there, kept")
     add_model_flags(parser)
     add_timing_flags(parser)
     arguments = parser.parse_args()
@@ -52,14 +53,16 @@ def main() -> None:
     with torch.inference_mode():
         expected = Exportable(classifier)(*examples).numpy()
     with tempfile.TemporaryDirectory() as folder:
-        export(classifier, Path(folder) / "model.onnx")
-        session = open_session(Path(folder) / "model.onnx", arguments.threads)
+        path = arguments.exported or Path(folder) / "model.onnx"
+        if not path.exists():
+            export(classifier, path)
+        session = open_session(path, arguments.threads)
     got = session.run(None, dict(zip(NAMES, (tensor.numpy() for tensor in examples))))[0]
     difference = float(numpy.abs(got - expected).max())
     for shape in arguments.shapes:
         ids = numpy.random.default_rng(0).integers(5, classifier.config.vocab_size, parse_shape(shape))
         inputs = {"input_ids": ids, "attention_mask": numpy.ones_like(ids)}
-        seconds = measure(lambda: session.run(None, inputs), arguments.warmup, arguments.repetitions)
+        seconds = measure(lambda: session.run(None, inputs), arguments)
         report_inference("onnxruntime", onnxruntime.__version__, "fp32", classifier.config, shape, seconds,
                          difference_to_torch=difference)
 

@@ -51,7 +51,7 @@ def main() -> None:
         request = compile_for(converted.clone(), size, arguments).create_infer_request()
         ids = numpy.random.default_rng(0).integers(5, classifier.config.vocab_size, size)
         inputs = [ids, numpy.ones_like(ids)]
-        seconds = measure(lambda: request.infer(inputs, share_inputs=True), arguments.warmup, arguments.repetitions)
+        seconds = measure(lambda: request.infer(inputs, share_inputs=True), arguments)
         report_inference("openvino", openvino.__version__, arguments.precision, classifier.config, shape, seconds,
                          hint=arguments.hint, difference_to_torch=difference)
 

@@ -29,7 +29,7 @@ def main() -> None:
         # Full-length sequences need no mask, which lets SDPA take its fastest path.
         ids = torch.randint(5, model.config.vocab_size, parse_shape(shape))
         with torch.inference_mode(), autocast("cpu", "bf16" if arguments.precision == "bf16" else "fp32"):
-            seconds = measure(lambda: forward(input_ids=ids), arguments.warmup, arguments.repetitions)
+            seconds = measure(lambda: forward(input_ids=ids), arguments)
         report_inference("torch", torch.__version__, arguments.precision, model.config, shape, seconds,
                          compiled=arguments.compile, threads=torch.get_num_threads())
 

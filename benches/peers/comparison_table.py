@@ -1,0 +1,96 @@
+"""The results of a comparison as a Markdown page: conditions, medians over the rounds with their spread, ratios."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from engines import CACHED_STEP, COLD, STEP
+
+TITLES = {
+    "8x512": "inference, 8 texts of 512 tokens",
+    "32x128": "inference, 32 texts of 128 tokens",
+    "1x32": "latency of one text of 32 tokens",
+    STEP: "a training step of the recipe, frozen layers computed (first epoch)",
+    CACHED_STEP: "a training step of the recipe, frozen layers cached (later epochs)",
+    COLD: "`serin predict MODEL TEXT` from a cold process",
+}
+
+
+def values(report: dict, work: str) -> dict[str, list[dict]]:
+    """Records of a work by engine. Peers have no cache: in later epochs their step is the same as in the first."""
+    found: dict[str, list[dict]] = {}
+    for record in report["runs"]:
+        same_step = work == CACHED_STEP and record["work"] == STEP and record["engine"] != "Serin"
+        if record["work"] == work or same_step:
+            found.setdefault(record["engine"], []).append(record)
+    return found
+
+
+def speed(work: str, milliseconds: float, record: dict) -> str:
+    """Tokens a second of inference, examples a second of training."""
+    if work in (STEP, CACHED_STEP):
+        return f"{record['more']['examples'] / milliseconds * 1e3:,.2f} examples/s"
+    if "x" in work:
+        sequences, length = map(int, work.split("x"))
+        return f"{sequences * length / milliseconds * 1e3:,.0f} tokens/s"
+    return ""
+
+
+def rows(report: dict, work: str) -> list[str]:
+    """A row an engine: the ratio is how many times as long as Serin it takes."""
+    by_engine = values(report, work)
+    medians = {engine: statistics.median(r["milliseconds"] for r in found) for engine, found in by_engine.items()}
+    lines = []
+    for engine, found in by_engine.items():
+        times = [record["milliseconds"] for record in found]
+        loads = [record["load_average_before"] for record in found]
+        others = [record["cores_busy_with_others"] for record in found]
+        ratio = f"{medians[engine] / medians['Serin']:.2f}" if "Serin" in medians else ""
+        lines.append(
+            f"| {TITLES[work]} | {engine} | {medians[engine]:,.1f} ms | {min(times):,.1f}–{max(times):,.1f} | {len(times)} | "
+            f"{speed(work, medians[engine], found[0])} | {ratio} | {min(loads)}–{max(loads)} | {min(others)}–{max(others)} |"
+        )
+    return lines
+
+
+def product_rows(report: dict) -> list[str]:
+    """Matrix products of `serin bench ops`."""
+    return [
+        f"| {op['name']} {op['detail']} | {op['milliseconds']['median']:.2f} ms | {op['tflops']:.2f} | "
+        f"{op['percent_of_peak']:.0f} % | {op['percent_of_ceiling']:.0f} % |"
+        for op in report["products"]["ops"] if op.get("percent_of_peak")
+    ]
+
+
+def markdown(report: dict) -> str:
+    """The whole page."""
+    facts = report["conditions"]
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    lines = [
+        f"# Comparison of {report['started']}",
+        "",
+        f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB; Linux {facts['kernel']}; "
+        f"{facts['serin']} at {facts['commit']}; Python {facts['python']}, {packages}.",
+        f"{facts['model']}; training on {facts['texts']}; tokenizer: {facts['tokenizer']}.",
+        "",
+    ]
+    for check in report.get("logits", []):
+        lines.append(f"- Serin's {check['precision']} logits of {check['texts']} texts differ from PyTorch's fp32 by "
+                     f"{check['largest_difference']:.1e} at most (bound {check['bound']:.0e}; the texts' own differ by "
+                     f"{check['spread_over_texts']:.1e}).")
+    lines += ["", "Medians over rounds, the shortest and the longest; ratio: how many times Serin's time.", "",
+              "| work | engine | time | spread | rounds | speed | ratio | load average before | cores busy with others |",
+              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for work in TITLES:
+        lines += rows(report, work)
+    if "products" in report:
+        lines += ["", "| op | time | TFLOP/s | of the stated peak | of what bounds it |", "| --- | ---: | ---: | ---: | ---: |"]
+        lines += product_rows(report)
+    lines += ["", "Commands, in the repository:", "", "```"]
+    lines += [f"# {name}\n{command}" for name, command in report["commands"].items()]
+    return "\n".join([*lines, "```", ""])
+
+
+if __name__ == "__main__":
+    print(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), end="")

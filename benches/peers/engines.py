@@ -1,0 +1,112 @@
+"""The commands of a comparison, and how their output is read: one `Engine` runs some works and gives milliseconds."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+PEERS = Path(__file__).parent
+SHAPES = ["8x512", "32x128", "1x32"]
+STEP = "step"
+CACHED_STEP = "step, later epochs"
+COLD = "cold process"
+
+
+@dataclass
+class Result:
+    """What one run says about one work."""
+
+    milliseconds: float
+    more: dict = field(default_factory=dict)
+
+
+@dataclass
+class Engine:
+    """A program with its settings. `read` makes {work: Result} of its standard output and the seconds it took."""
+
+    name: str
+    part: str
+    command: list[str]
+    read: Callable[[str, float], dict[str, Result]]
+
+
+@dataclass
+class Inputs:
+    """What all engines are given."""
+
+    serin: Path
+    model: Path
+    batch: Path
+    copies: Path
+    exported: Path
+    texts: int
+    frozen: int
+    steps: int
+    quick: bool
+
+
+def read_lines(output: str, _: float) -> dict[str, Result]:
+    """JSON lines of the inference scripts."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return {line["shape"]: Result(line["median_ms"], line) for line in lines}
+
+
+def read_torch_step(output: str, _: float) -> dict[str, Result]:
+    line = json.loads(output.splitlines()[-1])
+    return {STEP: Result(line["median_step_seconds"] * 1e3, line)}
+
+
+def read_serin_inference(output: str, _: float) -> dict[str, Result]:
+    shapes = json.loads(output)["inference"]
+    return {f"{s['sequences']}x{s['length']}": Result(s["measured"]["milliseconds"]["median"], s) for s in shapes}
+
+
+def read_serin_step(output: str, _: float) -> dict[str, Result]:
+    """Steps of an epoch are of unlike length (the same texts, shuffled), so all of them together count."""
+    step = json.loads(output)["step"]
+    results = {}
+    for work, key in [(STEP, "first_epoch"), (CACHED_STEP, "later_epochs")]:
+        epoch = step[key]
+        more = {name: epoch[name] for name in ["examples", "tokens", "examples_per_second"]}
+        more |= {"step_milliseconds": epoch["step"]["milliseconds"], "peak_memory": step["peak_memory"]}
+        results[work] = Result(epoch["examples"] / epoch["examples_per_second"] * 1e3, more)
+    return results
+
+
+def inference_engines(inputs: Inputs, shapes: list[str]) -> list[Engine]:
+    """bf16 where an engine has it; each in the settings that are fastest here."""
+    seconds = (0.5 if inputs.quick else 3) * len(shapes)
+    timing = ["--shapes", *shapes, "--warmup", "1"]
+    timing += ["--repetitions", "1", "--least-seconds", "0"] if inputs.quick else ["--repetitions", "4"]
+    serin = [inputs.serin, "bench", "inference", "--model", inputs.model, "--precision", "bf16", "--seconds", seconds]
+    script = lambda name, *more: [sys.executable, PEERS / name, "--model", inputs.model, *more, *timing]
+    commands = [
+        ("Serin", [*serin, "--shapes", *shapes, "--json", "-"], read_serin_inference),
+        ("PyTorch autocast", script("torch_infer.py", "--precision", "bf16"), read_lines),
+        ("PyTorch bf16 weights", script("torch_infer.py", "--precision", "bf16-weights"), read_lines),
+        ("OpenVINO", script("openvino_infer.py", "--precision", "bf16", "--hint", "latency"), read_lines),
+        ("ONNX Runtime fp32", script("onnxruntime_infer.py", "--exported", inputs.exported), read_lines),
+    ]
+    return [Engine(name, "inference", list(map(str, command)), read) for name, command, read in commands]
+
+
+def step_engines(inputs: Inputs) -> list[Engine]:
+    """The recipe's step: all engines are given the same texts as one batch."""
+    torch = lambda *more: [sys.executable, PEERS / "torch_step.py", "--model", inputs.model, "--texts", inputs.batch,
+                           "--freeze-layers", inputs.frozen, "--steps", inputs.steps, *more]
+    serin = [inputs.serin, "bench", "step", "--model", inputs.model, "--train-file", inputs.copies, "--precision", "bf16",
+             "--batch-size", inputs.texts, "--steps", 2 * inputs.steps, "--freeze-layers", inputs.frozen, "--json", "-"]
+    commands = [
+        ("Serin", serin, read_serin_step),
+        ("PyTorch at its best", torch("--setup", "best"), read_torch_step),
+        ("PyTorch at its best, no dropout", torch("--setup", "best", "--dropout", 0), read_torch_step),
+        ("PyTorch as written", torch("--setup", "recipe"), read_torch_step),
+    ]
+    return [Engine(name, "step", list(map(str, command)), read) for name, command, read in commands]
+
+
+def cold_engines(inputs: Inputs) -> list[Engine]:
+    """From the start of the process to its end; the weights' file is in the page cache."""
+    command = [str(inputs.serin), "predict", str(inputs.model), "What a film!", "--quiet"]
+    return [Engine("Serin", "cold", command, lambda _, seconds: {COLD: Result(seconds * 1e3)})]
