@@ -24,10 +24,15 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn open(path: &Path, precision: Precision) -> Case {
+        Case::of(path, LoadedFolder::open(path).unwrap_or_else(|error| panic!("{error}")), precision)
+    }
+
+    /// The goldens at `path` for the model in `folder`.
+    pub(crate) fn of(path: &Path, folder: LoadedFolder, precision: Precision) -> Case {
         let text = std::fs::read(path.join("golden.json")).expect("golden.json");
         Case {
             name: path.file_name().expect("a folder").to_string_lossy().into_owned(),
-            folder: LoadedFolder::open(path).unwrap_or_else(|error| panic!("{error}")),
+            folder,
             golden: Tensors::open(&path.join("golden.safetensors")),
             settings: serde_json::from_slice(&text).expect("JSON"),
             precision,
@@ -80,7 +85,7 @@ impl Case {
         ROUNDINGS * UNIT + self.precision.slack * single * (self.precision.unit_roundoff / UNIT)
     }
 
-    fn compare(&mut self, kind: &str, name: &str, got: &[f64], expected: &[f64]) {
+    pub(crate) fn compare(&mut self, kind: &str, name: &str, got: &[f64], expected: &[f64]) {
         let allowed = self.bound(kind) * norm(expected.iter().copied());
         self.compare_within(name, got, expected, allowed);
     }
@@ -149,7 +154,7 @@ impl Case {
         self.compare_gradients(&gradients);
     }
 
-    fn compare_gradients(&mut self, gradients: &HashMap<String, Parameter>) {
+    pub(crate) fn compare_gradients(&mut self, gradients: &HashMap<String, Parameter>) {
         let stored = self.golden.names().into_iter().filter(|name| name.starts_with("grad/")).count();
         assert_eq!(stored, gradients.len(), "{}: other parameters have gradients", self.name);
         for (name, gradient) in gradients {
@@ -186,6 +191,11 @@ impl Case {
             let expected = self.golden.values(&kind);
             self.compare(&kind, &kind, &got, &expected);
         }
+        self.compare_weights(variant, &trained);
+    }
+
+    /// The weights after the last step.
+    pub(crate) fn compare_weights(&mut self, variant: &str, trained: &HashMap<String, Parameter>) {
         for (name, parameter) in trained.iter().filter(|(name, _)| !is_key_bias(name)) {
             let golden = format!("{variant}final/{name}");
             let got = thin(&parameter.values, parameter.rows, &self.golden.shape(&golden));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serin_tensor::DType;
 
 pub(crate) use case::Case;
-pub(crate) use run::Run;
+pub(crate) use run::{Run, gradient_norm, read};
 pub(crate) use tensors::Tensors;
 
 /// How exactly a backend computes.
@@ -56,10 +56,10 @@ pub(super) fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|value| value * value).sum::<f64>().sqrt()
 }
 
-pub(super) fn widen(values: &[f32]) -> Vec<f64> {
+pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-pub(super) fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }

@@ -58,11 +58,7 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     pub(super) fn gradient_norm(&mut self) -> f64 {
-        let trainable = self.model.trainable();
-        let gradients: Vec<_> = trainable.iter().map(|trainable| (&*trainable.gradient, trainable.len)).collect();
-        let norm = self.backend.gradient_norm(&gradients).expect("a norm");
-        assert!(norm.finite);
-        norm.sum_of_squares.sqrt()
+        gradient_norm(self.backend, &mut self.model)
     }
 
     /// Learning rates of encoder and head; BERT's pooler is the encoder's, as in `golden/model_goldens.py`.
@@ -96,26 +92,41 @@ impl<'a, B: Backend> Run<'a, B> {
         &mut self,
         which: impl for<'b> Fn(TrainableMut<'b, B>) -> &'b mut B::Buffer,
     ) -> HashMap<String, Parameter> {
-        let family = self.model.config().family;
-        let mut all = HashMap::new();
-        for trainable in self.model.trainable() {
-            let (specs, len) = (trainable.specs, trainable.len);
-            let mut values = vec![0.0; len];
-            self.backend.read(which(trainable), 0, &mut values).expect("values");
-            let mut rest = values.as_slice();
-            for spec in specs {
-                let (own, others) = rest.split_at(spec.len());
-                rest = others;
-                let rows = if spec.kind == ParameterKind::Matrix || spec.kind == ParameterKind::Table {
-                    spec.shape[0]
-                } else {
-                    0
-                };
-                all.insert(file_name(family, &spec.name), Parameter { values: widen(own), rows });
-            }
-        }
-        all
+        read(self.backend, &mut self.model, which)
     }
+}
+
+/// The norm over the gradients of all trained parameters.
+pub(crate) fn gradient_norm<B: Backend>(backend: &B, model: &mut Model<B>) -> f64 {
+    let trainable = model.trainable();
+    let gradients: Vec<_> = trainable.iter().map(|trainable| (&*trainable.gradient, trainable.len)).collect();
+    let norm = backend.gradient_norm(&gradients).expect("a norm");
+    assert!(norm.finite);
+    norm.sum_of_squares.sqrt()
+}
+
+/// Values or gradients of all trained parameters, by their names in the checkpoint.
+pub(crate) fn read<B: Backend>(
+    backend: &B,
+    model: &mut Model<B>,
+    which: impl for<'b> Fn(TrainableMut<'b, B>) -> &'b mut B::Buffer,
+) -> HashMap<String, Parameter> {
+    let family = model.config().family;
+    let mut all = HashMap::new();
+    for trainable in model.trainable() {
+        let (specs, len) = (trainable.specs, trainable.len);
+        let mut values = vec![0.0; len];
+        backend.read(which(trainable), 0, &mut values).expect("values");
+        let mut rest = values.as_slice();
+        for spec in specs {
+            let (own, others) = rest.split_at(spec.len());
+            rest = others;
+            let is_matrix = matches!(spec.kind, ParameterKind::Matrix | ParameterKind::Table);
+            let rows = if is_matrix { spec.shape[0] } else { 0 };
+            all.insert(file_name(family, &spec.name), Parameter { values: widen(own), rows });
+        }
+    }
+    all
 }
 
 fn is_head(name: &str) -> bool {
