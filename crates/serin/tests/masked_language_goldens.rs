@@ -48,12 +48,12 @@ fn at_least(case: &mut Case, kind: &str, other: &str, factor: f64) {
 
 #[test]
 fn logits_loss_and_gradients_in_double_precision() {
-    in_double_precision(|case, backend| check_pass(case, backend));
+    in_double_precision(check_pass);
 }
 
 #[test]
 fn ten_steps_in_double_precision() {
-    in_double_precision(|case, backend| check_steps(case, backend));
+    in_double_precision(check_steps);
 }
 
 #[test]
