@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serin_model::ProblemType;
 
+/// More tokens at once than any device has memory for; a typing error that sizes of buffers need not survive.
+const MOST_MICRO_BATCH_TOKENS: usize = 1 << 24;
+
 /// The settings of a run; two runs with equal settings, data and model give the same bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
@@ -125,6 +128,10 @@ impl TrainSettings {
             .or_else(|| positive("train_batch_size", self.train_batch_size as f64))
             .or_else(|| positive("gradient_accumulation_steps", self.gradient_accumulation_steps as f64))
             .or_else(|| positive("micro_batch_tokens", self.micro_batch_tokens as f64))
+            .or_else(|| {
+                let (tokens, most) = (self.micro_batch_tokens, MOST_MICRO_BATCH_TOKENS);
+                (tokens > most).then(|| format!("micro_batch_tokens must be at most {most}, found {tokens}"))
+            })
             .or_else(|| not_negative("learning_rate", f64::from(self.learning_rate)))
             .or_else(|| not_negative("head_learning_rate", f64::from(self.head_learning_rate)))
             .or_else(|| not_negative("weight_decay", f64::from(self.weight_decay)))
