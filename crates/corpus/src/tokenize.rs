@@ -276,7 +276,11 @@ impl<'a> Run<'a> {
             }
             Some(PartReport { sequences: 0, .. }) => {
                 let fraction = self.settings.validation_fraction;
-                let problem = format!("of {} documents, {fraction} holds out none", report.train.documents);
+                let problem = format!(
+                    "of {} documents, {fraction} holds out none\nhint: --validation-fraction takes a larger share, \
+                     --validation-file other text",
+                    report.train.documents
+                );
                 Err(CorpusError::Setting { field: "validation_fraction", problem })
             }
             _ => Ok(report),
