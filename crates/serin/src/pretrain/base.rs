@@ -41,7 +41,7 @@ impl Base {
                 Base { config, tokenizer, normalization, name, checkpoint: Some(folder), seed }
             }
             PretrainModel::Shape { shape, tokenizer } => {
-                let tokenizer = Tokenizer::from_dir(tokenizer, "roberta", shape.max_length + 2)?;
+                let tokenizer = Tokenizer::from_dir(tokenizer, "roberta", shape.max_length.saturating_add(2))?;
                 let config = ModelConfig::from_json(&shape.config(&tokenizer))?;
                 Base::fresh(config, tokenizer, seed)
             }
@@ -119,7 +119,7 @@ impl EncoderShape {
             "hidden_act": "gelu",
             "hidden_dropout_prob": 0.1,
             "attention_probs_dropout_prob": 0.1,
-            "max_position_embeddings": self.max_length + ids.pad.unwrap_or(1) as usize + 1,
+            "max_position_embeddings": self.max_length.saturating_add(ids.pad.unwrap_or(1) as usize + 1),
             "type_vocab_size": 1,
             "layer_norm_eps": 1e-5,
             "initializer_range": 0.02,
