@@ -48,6 +48,11 @@ impl<'a> RunLogs<'a> {
         Ok(RunLogs { folder, console, log, events, state, settings: settings.clone(), steps_per_epoch: 1 })
     }
 
+    /// The entries so far, those of before an interruption too.
+    pub(crate) fn history(&self) -> &[LogEntry] {
+        &self.state.log_history
+    }
+
     fn step(&mut self, report: &StepReport) -> Result<(), TrainError> {
         self.state.global_step = report.global_step;
         self.state.num_input_tokens_seen = report.tokens_seen;

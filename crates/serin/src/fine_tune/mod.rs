@@ -68,7 +68,7 @@ pub fn fine_tune(
     console: &mut dyn Console,
     stop: &AtomicBool,
 ) -> Result<FineTuned, SerinError> {
-    if let Some(problem) = options.settings.problem().or_else(|| dropout_problem(options.dropout)) {
+    if let Some(problem) = options.settings.problem().or_else(|| dropout_problem(&options.dropout)) {
         return Err(SerinError::Usage(problem));
     }
     let folder = RunFolder::create(&options.output_dir)?;
@@ -103,10 +103,10 @@ pub fn fine_tune(
     Ok(FineTuned { ending, best, metric, test, samples, folder })
 }
 
-/// What of the dropout in place of the config's cannot be.
-fn dropout_problem(dropout: [Option<f32>; 3]) -> Option<String> {
+/// What of the dropout in place of the config's cannot be: of the encoder, on attention probabilities, of a classifier.
+pub(crate) fn dropout_problem(dropout: &[Option<f32>]) -> Option<String> {
     let names = ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"];
-    let refused = |(name, value): (&str, Option<f32>)| {
+    let refused = |(name, value): (&str, &Option<f32>)| {
         value
             .filter(|value| !(0.0..1.0).contains(value))
             .map(|value| format!("{name} must lie in [0, 1), found {value}"))

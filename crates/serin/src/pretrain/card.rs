@@ -1,7 +1,50 @@
 //! The model card of a pretrained encoder: from what text, how long, and how the loss went.
 
 use serin_train::HeldOut;
+use serin_train::report::LogEntry;
 use std::fmt::Write;
+
+/// An evaluation that was a new best.
+#[derive(Clone, Debug)]
+pub(super) struct NewBest {
+    global_step: u64,
+    epoch: f64,
+    loss: f64,
+    accuracy: f64,
+    train_loss: f64,
+}
+
+impl From<&HeldOut> for NewBest {
+    fn from(held_out: &HeldOut) -> NewBest {
+        let HeldOut { global_step, epoch, loss, accuracy, train_loss, .. } = *held_out;
+        NewBest { global_step, epoch, loss, accuracy, train_loss }
+    }
+}
+
+impl NewBest {
+    /// An evaluation by its entry in the log; none for entries of steps.
+    fn logged(entry: &LogEntry) -> Option<NewBest> {
+        let number = |key: &str| entry.0.get(key)?.as_f64();
+        Some(NewBest {
+            global_step: entry.step()?,
+            epoch: number("epoch")?,
+            loss: number("eval_loss")?,
+            accuracy: number("eval_accuracy")?,
+            train_loss: number("train_loss").unwrap_or(f64::NAN),
+        })
+    }
+
+    /// Those that a run's log tells of, in order.
+    pub(super) fn of_log(entries: &[LogEntry]) -> Vec<NewBest> {
+        let mut best = f64::INFINITY;
+        let falls = |evaluation: &NewBest| {
+            let is_best = evaluation.loss < best;
+            best = best.min(evaluation.loss);
+            is_best
+        };
+        entries.iter().filter_map(NewBest::logged).filter(falls).collect()
+    }
+}
 
 /// Everything that the card tells.
 #[derive(Clone, Debug)]
@@ -11,8 +54,8 @@ pub(super) struct ModelCard {
     /// Name and value of every setting that matters.
     pub(super) settings: Vec<(String, String)>,
     pub(super) command: String,
-    /// The evaluations that were a new best, in order.
-    pub(super) held_out: Vec<HeldOut>,
+    /// In order.
+    pub(super) held_out: Vec<NewBest>,
 }
 
 impl ModelCard {
@@ -31,8 +74,8 @@ impl ModelCard {
         writeln!(text, "## Held-out text\n\n| step | epoch | loss | perplexity | masked accuracy | training loss |")?;
         writeln!(text, "| --- | --- | --- | --- | --- | --- |")?;
         for held_out in &self.held_out {
-            let HeldOut { epoch, global_step, loss, accuracy, train_loss, .. } = held_out;
-            let perplexity = held_out.perplexity();
+            let NewBest { global_step, epoch, loss, accuracy, train_loss } = held_out;
+            let perplexity = loss.exp();
             writeln!(
                 text,
                 "| {global_step} | {epoch:.2} | {loss:.4} | {perplexity:.2} | {accuracy:.4} | {train_loss:.4} |"

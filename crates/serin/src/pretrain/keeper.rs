@@ -20,7 +20,7 @@ pub(super) struct FolderKeeper<'a> {
 
 impl<B: Backend> PretrainKeeper<B> for FolderKeeper<'_> {
     fn save_best(&mut self, backend: &B, model: &mut Model<B>, held_out: &HeldOut) -> Result<(), TrainError> {
-        self.card.held_out.push(held_out.clone());
+        self.card.held_out.push(held_out.into());
         let card = self.card.render();
         let recorded = serde_json::to_vec_pretty(&self.recorded(held_out))
             .map_err(|error| TrainError::Setting(error.to_string()))?;

@@ -9,9 +9,9 @@ pub use base::beside;
 pub use options::{EncoderShape, PretrainModel, PretrainOptions};
 
 use crate::error::SerinError;
-use crate::fine_tune::{Console, Longer, RunFolder, RunLogs};
+use crate::fine_tune::{Console, Longer, RunFolder, RunLogs, dropout_problem};
 use base::Base;
-use card::ModelCard;
+use card::{ModelCard, NewBest};
 use keeper::FolderKeeper;
 use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
@@ -44,7 +44,7 @@ pub fn pretrain(
     console: &mut dyn Console,
     stop: &AtomicBool,
 ) -> Result<Pretrained, SerinError> {
-    if let Some(problem) = options.settings.problem() {
+    if let Some(problem) = options.settings.problem().or_else(|| dropout_problem(&options.dropout)) {
         return Err(SerinError::Usage(problem));
     }
     let folder = RunFolder::create(&options.output_dir)?;
@@ -141,11 +141,12 @@ impl Run<'_> {
             trainer.set_progress(progress);
         }
         self.say_groups(&mut trainer, console);
-        let (card, normalization) = (self.card(&recorded, train), self.corpus.normalization);
-        let mut keeper = FolderKeeper { folder: self.folder, base: self.base, normalization, card };
         let (settings, progress) = (&options.settings, trainer.progress());
         let (every, tensorboard) = (options.logging_steps, options.tensorboard);
         let mut logs = RunLogs::open(self.folder, console, settings, every, tensorboard, progress)?;
+        let card = ModelCard { held_out: NewBest::of_log(logs.history()), ..self.card(&recorded, train) };
+        let normalization = self.corpus.normalization;
+        let mut keeper = FolderKeeper { folder: self.folder, base: self.base, normalization, card };
         let ending = trainer.run(&mut keeper, &mut logs)?;
         let stopping = &trainer.progress().early_stopping;
         if ending != Ending::Interrupted {
