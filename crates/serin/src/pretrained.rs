@@ -167,3 +167,8 @@ pub fn record_text(text: &EncodeSettings) -> RecordedText {
         ..RecordedText::default()
     }
 }
+
+/// The tokenizer's folder where none is named: beside the configuration.
+pub fn beside(config: &Path) -> &Path {
+    if config.is_dir() { config } else { config.parent().unwrap_or(Path::new(".")) }
+}

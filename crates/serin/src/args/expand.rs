@@ -218,8 +218,8 @@ mod tests {
         let Command::Train(train) = Cli::try_parse_from(arguments.unwrap()).unwrap().command else {
             panic!("parsed as another command")
         };
-        assert_eq!(train.num_train_epochs, Some(5));
-        assert_eq!(train.learning_rate, Some(3e-5));
+        assert_eq!(train.training.num_train_epochs, Some(5));
+        assert_eq!(train.training.learning_rate, Some(3e-5));
         assert_eq!(train.freeze_layers, Some(9), "from the recipe");
     }
 

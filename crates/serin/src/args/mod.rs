@@ -13,8 +13,10 @@ mod model;
 mod predict;
 mod pretrain;
 mod reading;
+mod run;
 mod tokenizer;
 mod train;
+mod training;
 
 pub use bench::{BenchArgs, SectionArg, ShapeArg};
 pub use compare::CompareArgs;
@@ -29,8 +31,10 @@ pub use model::{ModelArgs, NormalizationArg};
 pub use predict::PredictArgs;
 pub use pretrain::PretrainArgs;
 pub use reading::ReadingArgs;
+pub use run::{ReportToArg, RunArgs};
 pub use tokenizer::{LearnTokenizerArgs, TokenizerAction};
 pub use train::TrainArgs;
+pub use training::TrainingArgs;
 
 use clap::{Parser, Subcommand};
 

@@ -1,12 +1,12 @@
 //! `serin pretrain`: what can be typed, and what it means.
 
-use super::train::{LossScalingArg, ReportToArg, SchedulerArg};
-use super::{DeviceArgs, DocumentArgs, NormalizationArg};
+use super::{DeviceArgs, DocumentArgs, NormalizationArg, ReportToArg, RunArgs, TrainingArgs};
 use clap::{Args, ValueEnum};
 use serin::corpus::{CorpusSettings, CorpusSources, Packing};
 use serin::device::Precision;
-use serin::pretrain::{EncoderShape, PretrainModel, PretrainOptions, beside};
-use serin::train::{LossScaling, TrainSettings, Warmup};
+use serin::pretrain::{EncoderShape, PretrainModel, PretrainOptions};
+use serin::pretrained::beside;
+use serin::train::TrainSettings;
 use std::path::PathBuf;
 
 /// Pretrain an encoder on plain text by masked language modelling, the RoBERTa way.
@@ -73,57 +73,8 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "KIND", help_heading = "Data")]
     pub normalization: Option<NormalizationArg>,
 
-    /// Passes over the training text [default: 3].
-    #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
-    pub num_train_epochs: Option<u32>,
-    /// Stop after so many optimizer steps.
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub max_steps: Option<i64>,
-    /// Sequences of a batch [default: 64].
-    #[arg(long, value_name = "N", visible_alias = "batch-size", alias = "train-batch-size", help_heading = "Training")]
-    pub per_device_train_batch_size: Option<usize>,
-    /// Batches that make a step together [default: 1].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub gradient_accumulation_steps: Option<usize>,
-    /// Peak learning rate [default: 5e-4].
-    #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
-    pub learning_rate: Option<f32>,
-    /// Decoupled weight decay [default: 0.01].
-    #[arg(long, value_name = "DECAY", help_heading = "Training")]
-    pub weight_decay: Option<f32>,
-    /// Adam's β₁ [default: 0.9].
-    #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta1: Option<f64>,
-    /// Adam's β₂ [default: 0.98].
-    #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta2: Option<f64>,
-    /// Adam's ε [default: 1e-6].
-    #[arg(long, value_name = "EPSILON", help_heading = "Training")]
-    pub adam_epsilon: Option<f32>,
-    /// Scale gradients down to this norm; 0 leaves them [default: 1].
-    #[arg(long, value_name = "NORM", help_heading = "Training")]
-    pub max_grad_norm: Option<f32>,
-    /// linear, cosine, constant or constant-with-warmup [default: linear].
-    #[arg(long, value_name = "TYPE", help_heading = "Training")]
-    pub lr_scheduler_type: Option<SchedulerArg>,
-    /// Steps that the learning rate rises for; below 1, a share of all steps [default: 0.06].
-    #[arg(long, value_name = "N", alias = "warmup-ratio", help_heading = "Training")]
-    pub warmup_steps: Option<f64>,
-    /// Dropout of the encoder instead of the config's.
-    #[arg(long, value_name = "P", help_heading = "Training")]
-    pub hidden_dropout_prob: Option<f32>,
-    /// Dropout on attention probabilities instead of the config's.
-    #[arg(long, value_name = "P", help_heading = "Training")]
-    pub attention_probs_dropout_prob: Option<f32>,
-    /// Seed of data order, masks, dropout, the held-out documents and fresh weights [default: 42].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub seed: Option<u64>,
-    /// Scale losses so that small gradients survive 16 bits: auto (with fp16), none or dynamic.
-    #[arg(long, value_name = "KIND", help_heading = "Training")]
-    pub loss_scaling: Option<LossScalingArg>,
-    /// Tokens computed at once; less takes less memory, and other sums round otherwise [default: 4096].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub micro_batch_tokens: Option<usize>,
+    #[command(flatten)]
+    pub training: TrainingArgs,
     /// Stop after so many evaluations in a row without a smaller held-out loss.
     #[arg(long, value_name = "N", alias = "patience", help_heading = "Training")]
     pub early_stopping_patience: Option<u32>,
@@ -131,24 +82,11 @@ pub struct PretrainArgs {
     /// Where everything is written.
     #[arg(long, short, value_name = "FOLDER", default_value = "serin-pretrained", help_heading = "Output")]
     pub output_dir: PathBuf,
-    /// Go on with the run in the output folder.
-    #[arg(long, visible_alias = "resume-from-checkpoint", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
-    pub resume: Option<bool>,
-    /// Replace a run that is in the output folder.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
-    pub overwrite_output_dir: Option<bool>,
+    #[command(flatten)]
+    pub run: RunArgs,
     /// Evaluate every so many steps, besides every epoch.
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub eval_steps: Option<u64>,
-    /// Save the state every so many steps, besides every evaluation.
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    pub save_steps: Option<u64>,
-    /// Log every so many steps.
-    #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Output")]
-    pub logging_steps: u64,
-    /// tensorboard or none.
-    #[arg(long, value_name = "TOOL", help_heading = "Output")]
-    pub report_to: Option<ReportToArg>,
 
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -176,7 +114,7 @@ impl PretrainArgs {
     /// What was asked for.
     pub fn options(&self, command: String) -> Result<PretrainOptions, serin::SerinError> {
         let device = self.device.options();
-        let settings = self.settings(device.precision);
+        let settings = self.settings(device.precision)?;
         let validation_fraction = if self.validation_file.is_empty() { self.validation_fraction } else { 0.0 };
         Ok(PretrainOptions {
             model: self.model()?,
@@ -201,13 +139,13 @@ impl PretrainArgs {
             settings,
             device,
             output_dir: self.output_dir.clone(),
-            resume: self.resume.unwrap_or(false),
-            overwrite: self.overwrite_output_dir.unwrap_or(false),
+            resume: self.run.resume.unwrap_or(false),
+            overwrite: self.run.overwrite_output_dir.unwrap_or(false),
             eval_steps: self.eval_steps,
-            save_steps: self.save_steps,
-            logging_steps: self.logging_steps,
-            tensorboard: matches!(self.report_to, Some(ReportToArg::Tensorboard)),
-            dropout: [self.hidden_dropout_prob, self.attention_probs_dropout_prob],
+            save_steps: self.run.save_steps,
+            logging_steps: self.run.logging_steps,
+            tensorboard: self.run.report_to == Some(ReportToArg::Tensorboard),
+            dropout: self.training.dropout(),
             command,
         })
     }
@@ -242,37 +180,12 @@ impl PretrainArgs {
     }
 
     /// Flags over defaults.
-    fn settings(&self, precision: Precision) -> TrainSettings {
-        let defaults = PretrainOptions::default_settings();
-        let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
-        TrainSettings {
-            num_train_epochs: self.num_train_epochs.unwrap_or(defaults.num_train_epochs),
-            // transformers' default of -1 means no limit.
-            max_steps: self.max_steps.and_then(|steps| u64::try_from(steps).ok()),
-            train_batch_size: self.per_device_train_batch_size.unwrap_or(defaults.train_batch_size),
-            gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(1),
-            learning_rate,
-            head_learning_rate: learning_rate,
-            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
-            adam_beta1: self.adam_beta1.unwrap_or(defaults.adam_beta1),
-            adam_beta2: self.adam_beta2.unwrap_or(defaults.adam_beta2),
-            adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
-            max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
-            lr_scheduler_type: self.lr_scheduler_type.map_or(defaults.lr_scheduler_type, SchedulerArg::kind),
-            warmup: match self.warmup_steps {
-                Some(steps) if steps >= 1.0 => Warmup::Steps(steps as u64),
-                Some(share) => Warmup::Ratio(share),
-                None => defaults.warmup,
-            },
-            seed: self.seed.unwrap_or(defaults.seed),
+    fn settings(&self, precision: Precision) -> Result<TrainSettings, serin::SerinError> {
+        let settings = self.training.settings(PretrainOptions::default_settings(), precision)?;
+        Ok(TrainSettings {
+            head_learning_rate: settings.learning_rate,
             early_stopping_patience: self.early_stopping_patience,
-            loss_scaling: match self.loss_scaling {
-                Some(LossScalingArg::Dynamic) => LossScaling::Dynamic,
-                Some(LossScalingArg::Auto) | None if precision == Precision::Fp16 => LossScaling::Dynamic,
-                _ => LossScaling::None,
-            },
-            micro_batch_tokens: self.micro_batch_tokens.unwrap_or(defaults.micro_batch_tokens),
-            ..defaults
-        }
+            ..settings
+        })
     }
 }

@@ -1,14 +1,16 @@
 //! `serin train`: what can be typed, and what it means.
 
-use super::{DataArgs, DeviceArgs, ModelArgs};
+use super::run::refuse_zero;
+use super::{DataArgs, DeviceArgs, ModelArgs, ReportToArg, RunArgs, TrainingArgs};
 use clap::{Args, ValueEnum};
 use serin::data::{DataFolder, DataSpec, LabelUse, Split};
 use serin::device::Precision;
 use serin::embedded::SERIN_TINY;
 use serin::fine_tune::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions, tiny};
 use serin::metrics::TweetEvalTask;
-use serin::train::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};
-use std::path::{Path, PathBuf};
+use serin::pretrained::beside;
+use serin::train::{SelectionMetric, TrainSettings};
+use std::path::PathBuf;
 
 /// Fine-tune a model on labelled texts.
 ///
@@ -61,51 +63,14 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub text: ModelArgs,
 
-    /// Passes over the training data [default: 3; 4 for serin-tiny].
-    #[arg(long, value_name = "N", alias = "epochs", help_heading = "Training")]
-    pub num_train_epochs: Option<u32>,
-    /// Stop after so many optimizer steps.
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub max_steps: Option<i64>,
-    /// Examples of a batch [default: 32].
-    #[arg(long, value_name = "N", visible_alias = "batch-size", alias = "train-batch-size", help_heading = "Training")]
-    pub per_device_train_batch_size: Option<usize>,
-    /// Batches that make a step together; losses are averaged over all their examples [default: 1].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub gradient_accumulation_steps: Option<usize>,
-    /// Peak learning rate of the encoder [default: 5e-5; 2e-4 for serin-tiny].
-    #[arg(long, value_name = "LR", alias = "lr", help_heading = "Training")]
-    pub learning_rate: Option<f32>,
+    #[command(flatten)]
+    pub training: TrainingArgs,
     /// Peak learning rate of the head [default: that of the encoder].
     #[arg(long, value_name = "LR", help_heading = "Training")]
     pub head_learning_rate: Option<f32>,
-    /// Decoupled weight decay [default: 0].
-    #[arg(long, value_name = "DECAY", help_heading = "Training")]
-    pub weight_decay: Option<f32>,
     /// Spare biases and norms the decay, as Hugging Face's Trainer does.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Training")]
     pub no_decay_norm_bias: Option<bool>,
-    /// Adam's β₁ [default: 0.9].
-    #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta1: Option<f64>,
-    /// Adam's β₂ [default: 0.999].
-    #[arg(long, value_name = "BETA", help_heading = "Training")]
-    pub adam_beta2: Option<f64>,
-    /// Adam's ε [default: 1e-8].
-    #[arg(long, value_name = "EPSILON", help_heading = "Training")]
-    pub adam_epsilon: Option<f32>,
-    /// Scale gradients down to this norm; 0 leaves them [default: 1].
-    #[arg(long, value_name = "NORM", help_heading = "Training")]
-    pub max_grad_norm: Option<f32>,
-    /// linear, cosine, constant or constant-with-warmup [default: linear].
-    #[arg(long, value_name = "TYPE", help_heading = "Training")]
-    pub lr_scheduler_type: Option<SchedulerArg>,
-    /// Steps that the learning rate rises for; below 1, a share of all steps.
-    #[arg(long, value_name = "N", overrides_with = "warmup_ratio", help_heading = "Training")]
-    pub warmup_steps: Option<f64>,
-    /// The same as a share of all steps, below 1.
-    #[arg(long, value_name = "SHARE", overrides_with = "warmup_steps", help_heading = "Training")]
-    pub warmup_ratio: Option<f64>,
     /// ε of label smoothing [default: 0].
     #[arg(long, value_name = "EPSILON", help_heading = "Training")]
     pub label_smoothing_factor: Option<f32>,
@@ -119,24 +84,9 @@ pub struct TrainArgs {
     /// Dropout in frozen layers too, as PyTorch has it unless told otherwise; turns the trunk cache off.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Training")]
     pub frozen_dropout: Option<bool>,
-    /// Dropout of the encoder instead of the config's.
-    #[arg(long, value_name = "P", help_heading = "Training")]
-    pub hidden_dropout_prob: Option<f32>,
-    /// Dropout on attention probabilities instead of the config's.
-    #[arg(long, value_name = "P", help_heading = "Training")]
-    pub attention_probs_dropout_prob: Option<f32>,
     /// Dropout in the head instead of the config's.
     #[arg(long, value_name = "P", help_heading = "Training")]
     pub classifier_dropout: Option<f32>,
-    /// Seed of data order, dropout, splits and fresh weights [default: 42].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub seed: Option<u64>,
-    /// Scale losses so that small gradients survive 16 bits: auto (with fp16), none or dynamic.
-    #[arg(long, value_name = "KIND", help_heading = "Training")]
-    pub loss_scaling: Option<LossScalingArg>,
-    /// Tokens computed at once; less takes less memory, and other sums round otherwise [default: 4096].
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub micro_batch_tokens: Option<usize>,
 
     /// What selects the best epoch: validation, or test, whose score is then optimistic for new texts.
     #[arg(long, value_name = "SPLIT", help_heading = "Selection")]
@@ -157,21 +107,8 @@ pub struct TrainArgs {
     /// Where everything is written.
     #[arg(long, short, value_name = "FOLDER", default_value = "serin-output", help_heading = "Output")]
     pub output_dir: PathBuf,
-    /// Go on with the run in the output folder.
-    #[arg(long, visible_alias = "resume-from-checkpoint", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
-    pub resume: Option<bool>,
-    /// Replace a run that is in the output folder.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Output")]
-    pub overwrite_output_dir: Option<bool>,
-    /// Save the state every so many steps, besides every epoch.
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    pub save_steps: Option<u64>,
-    /// Log every so many steps.
-    #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Output")]
-    pub logging_steps: u64,
-    /// tensorboard or none.
-    #[arg(long, value_name = "TOOL", help_heading = "Output")]
-    pub report_to: Option<ReportToArg>,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -188,43 +125,6 @@ const EXAMPLES: &str = "Examples:
   serin train --model roberta-base --train-file train.csv --test-file test.csv --num-train-epochs 3
   serin train --model cardiffnlp/twitter-roberta-base-sentiment-latest --dataset-name stanfordnlp/imdb --freeze-layers 9
   serin train --recipe imdb-twitter-roberta --dataset-name ./imdb";
-
-/// Schedules by their flag's values.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum SchedulerArg {
-    /// Straight to zero.
-    Linear,
-    /// Half a cosine to zero.
-    Cosine,
-    /// No change, no warm-up.
-    Constant,
-    /// No change after the warm-up.
-    #[value(alias = "constant_with_warmup")]
-    ConstantWithWarmup,
-}
-
-impl SchedulerArg {
-    /// The schedule.
-    pub fn kind(self) -> SchedulerType {
-        match self {
-            SchedulerArg::Linear => SchedulerType::Linear,
-            SchedulerArg::Cosine => SchedulerType::Cosine,
-            SchedulerArg::Constant => SchedulerType::Constant,
-            SchedulerArg::ConstantWithWarmup => SchedulerType::ConstantWithWarmup,
-        }
-    }
-}
-
-/// Loss scaling by its flag's values.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LossScalingArg {
-    /// Dynamic with fp16, else none.
-    Auto,
-    /// None.
-    None,
-    /// As torch.amp.GradScaler.
-    Dynamic,
-}
 
 /// Selecting splits by their flag's values.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -257,15 +157,6 @@ pub enum MetricArg {
     Pearson,
 }
 
-/// Log tools by their flag's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportToArg {
-    /// TensorBoard event files in OUT/runs.
-    Tensorboard,
-    /// Only the files that are always written.
-    None,
-}
-
 fn tweeteval_task(text: &str) -> Result<TweetEvalTask, String> {
     TweetEvalTask::from_name(text)
         .ok_or_else(|| "take emoji, emotion, hate, irony, offensive, sentiment or stance".into())
@@ -294,12 +185,12 @@ impl TrainArgs {
             device: self.device.options(),
             select_on,
             output_dir: self.output_dir.clone(),
-            resume: self.resume.unwrap_or(false),
-            overwrite: self.overwrite_output_dir.unwrap_or(false),
-            save_steps: self.save_steps,
-            logging_steps: self.logging_steps,
-            tensorboard: self.report_to != Some(ReportToArg::None),
-            dropout: [self.hidden_dropout_prob, self.attention_probs_dropout_prob, self.classifier_dropout],
+            resume: self.run.resume.unwrap_or(false),
+            overwrite: self.run.overwrite_output_dir.unwrap_or(false),
+            save_steps: self.run.save_steps,
+            logging_steps: self.run.logging_steps,
+            tensorboard: self.run.report_to != Some(ReportToArg::None),
+            dropout: self.dropout(),
             trunk_cache: TrunkCacheOptions {
                 enabled: self.cache_limit > 0.0,
                 folder: self.cache_dir.clone(),
@@ -318,9 +209,7 @@ impl TrainArgs {
     fn starting_model(&self) -> StartingModel {
         match (&self.model, &self.config_name) {
             (_, Some(config)) => {
-                let beside =
-                    || if config.is_dir() { config.as_path() } else { config.parent().unwrap_or(Path::new(".")) };
-                let tokenizer = self.tokenizer_name.clone().unwrap_or_else(|| beside().to_owned());
+                let tokenizer = self.tokenizer_name.clone().unwrap_or_else(|| beside(config).to_owned());
                 StartingModel::Fresh { config: config.clone(), tokenizer }
             }
             (Some(name), None) => StartingModel::Pretrained(name.clone()),
@@ -346,7 +235,7 @@ impl TrainArgs {
                 Some(path) if known.contains(&split) => vec![path.clone()],
                 _ => return None,
             };
-            let seed = self.seed.unwrap_or(TrainSettings::default().seed);
+            let seed = self.training.seed.unwrap_or(TrainSettings::default().seed);
             Some(DataSpec { limit, seed, ..self.data.spec(paths, split, LabelUse::Required) })
         };
         let train = spec(&self.train_file, Split::Train, self.max_train_samples);
@@ -366,9 +255,8 @@ impl TrainArgs {
     /// Numbers that would have to be cut or bent to mean something.
     fn refuse_odd_numbers(&self) -> Result<(), serin::SerinError> {
         let refuse = |reason: String| Err(serin::SerinError::Usage(reason));
-        if let Some(steps) = self.max_steps.filter(|&steps| steps < 1 && steps != -1) {
-            return refuse(format!("--max-steps {steps}: give a number from 1 up, or -1 for no limit"));
-        }
+        self.training.refuse_odd_numbers()?;
+        self.run.refuse_odd_numbers()?;
         if self.cache_limit.is_nan() || self.cache_limit < 0.0 {
             return refuse(format!(
                 "--cache-limit {}: give gigabytes from 0 up; 0 turns the cache off",
@@ -376,31 +264,10 @@ impl TrainArgs {
             ));
         }
         let counts = [
-            ("--save-steps", self.save_steps),
-            ("--logging-steps", Some(self.logging_steps)),
             ("--max-train-samples", self.max_train_samples.map(|samples| samples as u64)),
             ("--max-eval-samples", self.max_eval_samples.map(|samples| samples as u64)),
         ];
-        match counts.into_iter().find(|(_, count)| *count == Some(0)) {
-            Some((flag, _)) => refuse(format!("{flag} 0: give a number from 1 up, or leave the flag out")),
-            None => Ok(()),
-        }
-    }
-
-    /// The warm-up, if one was asked for.
-    fn warmup(&self) -> Result<Option<Warmup>, serin::SerinError> {
-        // That steps fit is what makes the conversion exact.
-        const MOST: f64 = (1u64 << 53) as f64;
-        match (self.warmup_steps, self.warmup_ratio) {
-            (Some(steps), _) if steps >= 1.0 && steps.fract() == 0.0 && steps <= MOST => {
-                Ok(Some(Warmup::Steps(steps as u64)))
-            }
-            (Some(steps), _) if steps >= 1.0 => Err(serin::SerinError::Usage(format!(
-                "--warmup-steps {steps}: give a whole number of steps, or a share of all steps below 1"
-            ))),
-            (Some(share), _) | (None, Some(share)) => Ok(Some(Warmup::Ratio(share))),
-            (None, None) => Ok(None),
-        }
+        refuse_zero(&counts)
     }
 
     /// Flags over defaults.
@@ -410,38 +277,22 @@ impl TrainArgs {
             StartingModel::Pretrained(name) if name == SERIN_TINY => tiny::settings(),
             StartingModel::Pretrained(_) | StartingModel::Fresh { .. } => TrainSettings::default(),
         };
-        let learning_rate = self.learning_rate.unwrap_or(defaults.learning_rate);
-        let fp16 = precision == Precision::Fp16;
+        let head_learning_rate = self.head_learning_rate.or(self.training.learning_rate);
         Ok(TrainSettings {
-            num_train_epochs: self.num_train_epochs.unwrap_or(defaults.num_train_epochs),
-            // transformers' default of -1 means no limit.
-            max_steps: self.max_steps.and_then(|steps| u64::try_from(steps).ok()),
-            train_batch_size: self.per_device_train_batch_size.unwrap_or(defaults.train_batch_size),
-            gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(1),
-            learning_rate,
-            head_learning_rate: self.head_learning_rate.or(self.learning_rate).unwrap_or(defaults.head_learning_rate),
-            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            head_learning_rate: head_learning_rate.unwrap_or(defaults.head_learning_rate),
             no_decay_norm_bias: self.no_decay_norm_bias.unwrap_or(false),
-            adam_beta1: self.adam_beta1.unwrap_or(defaults.adam_beta1),
-            adam_beta2: self.adam_beta2.unwrap_or(defaults.adam_beta2),
-            adam_epsilon: self.adam_epsilon.unwrap_or(defaults.adam_epsilon),
-            max_grad_norm: self.max_grad_norm.or(defaults.max_grad_norm).filter(|&norm| norm != 0.0),
-            lr_scheduler_type: self.lr_scheduler_type.map_or(defaults.lr_scheduler_type, SchedulerArg::kind),
-            warmup: self.warmup()?.unwrap_or(defaults.warmup),
             label_smoothing_factor: self.label_smoothing_factor.unwrap_or(0.0),
             class_weights: (!self.class_weights.is_empty()).then(|| self.class_weights.clone()),
-            seed: self.seed.unwrap_or(defaults.seed),
             early_stopping_patience: self.early_stopping_patience.or(defaults.early_stopping_patience),
             early_stopping_threshold: self.early_stopping_threshold.unwrap_or(0.0),
-            metric_for_best_model: defaults.metric_for_best_model,
-            loss_scaling: match self.loss_scaling {
-                Some(LossScalingArg::Dynamic) => LossScaling::Dynamic,
-                Some(LossScalingArg::Auto) | None if fp16 => LossScaling::Dynamic,
-                _ => LossScaling::None,
-            },
             frozen_dropout: self.frozen_dropout.unwrap_or(false),
-            micro_batch_tokens: self.micro_batch_tokens.unwrap_or(defaults.micro_batch_tokens),
+            ..self.training.settings(defaults, precision)?
         })
+    }
+
+    fn dropout(&self) -> [Option<f32>; 3] {
+        let [hidden, attention] = self.training.dropout();
+        [hidden, attention, self.classifier_dropout]
     }
 
     fn metric(&self) -> Option<SelectionMetric> {

@@ -9,7 +9,6 @@ use serin_checkpoint::hub::Progress;
 use serin_checkpoint::model::LoadedFolder;
 use serin_model::{Initializer, ModelConfig, ParameterSource};
 use serin_text::{Normalization, Tokenizer};
-use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Weights, configuration and tokenizer.
@@ -128,9 +127,4 @@ impl EncoderShape {
             "eos_token_id": ids.sep,
         })
     }
-}
-
-/// The tokenizer's folder where none is named: beside the configuration.
-pub fn beside(config: &Path) -> &Path {
-    if config.is_dir() { config } else { config.parent().unwrap_or(Path::new(".")) }
 }

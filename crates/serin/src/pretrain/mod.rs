@@ -5,7 +5,6 @@ mod card;
 mod keeper;
 mod options;
 
-pub use base::beside;
 pub use options::{EncoderShape, PretrainModel, PretrainOptions};
 
 use crate::error::SerinError;
