@@ -237,6 +237,16 @@ impl<B: Backend> Workspace<B> {
     pub fn sequences(&self) -> usize {
         self.capacity.sequences
     }
+
+    /// How many sequences of these lengths, from the first on, make a micro-batch: as many as fit, and at least 1.
+    pub fn run_length(&self, lengths: impl IntoIterator<Item = usize>) -> usize {
+        let mut tokens = 0;
+        let fits = |&length: &usize| {
+            tokens += length;
+            tokens <= self.capacity.tokens
+        };
+        lengths.into_iter().take(self.capacity.sequences).take_while(fits).count().max(1)
+    }
 }
 
 /// The indices of the current micro-batch on the device.

@@ -135,7 +135,8 @@ impl Classifier {
         order.sort_by_key(|&index| std::cmp::Reverse(encoded[index].ids.len()));
         let mut rest = order.as_slice();
         while !rest.is_empty() {
-            let (chunk, later) = rest.split_at(self.run_length(encoded, rest));
+            let lengths = rest.iter().map(|&index| encoded[index].ids.len());
+            let (chunk, later) = rest.split_at(self.space.run_length(lengths));
             let sequences = chunk.iter().map(|&index| &encoded[index]);
             let sequences = sequences.map(|one| Sequence { ids: &one.ids, types: &one.type_ids });
             let batch = Batch::pack(self.model.config(), sequences);
@@ -146,15 +147,6 @@ impl Classifier {
             rest = later;
         }
         Ok(logits)
-    }
-
-    fn run_length(&self, encoded: &[Encoded], order: &[usize]) -> usize {
-        let mut tokens = 0;
-        let fits = |&&index: &&usize| {
-            tokens += encoded[index].ids.len();
-            tokens <= self.space.tokens()
-        };
-        order.iter().take(self.space.sequences()).take_while(fits).count().max(1)
     }
 
     /// What a row of logits says: the one scoring rule of evaluation and prediction.

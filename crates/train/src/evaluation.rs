@@ -9,6 +9,9 @@ use serin_metrics::{
 use serin_model::{Model, ModelConfig, ProblemType, Target, Workspace};
 use serin_ops::Backend;
 
+/// Sequences of an evaluation's micro-batch at most; short texts would otherwise need room for thousands.
+pub(crate) const EVALUATION_SEQUENCES: usize = 256;
+
 /// Accumulates rows of logits and targets in bounded memory.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -129,7 +132,8 @@ pub fn infer_all<B: Backend>(
     order.sort_by_key(|&index| std::cmp::Reverse(examples.length(index as usize)));
     let mut done = 0;
     while done < order.len() {
-        let chunk = &order[done..done + run_length(examples, &order[done..], space)];
+        let rest = &order[done..];
+        let chunk = &rest[..space.run_length(rest.iter().map(|&index| examples.length(index as usize)))];
         let batch = examples.pack(model.config(), chunk);
         let values = match cache.as_deref_mut() {
             Some(cache) => {
@@ -145,14 +149,4 @@ pub fn infer_all<B: Backend>(
         progress(done);
     }
     Ok(logits)
-}
-
-/// How many examples from the front of `order` fit the workspace together.
-fn run_length<B: Backend>(examples: &Examples, order: &[u32], space: &Workspace<B>) -> usize {
-    let mut tokens = 0;
-    let fits = |&&index: &&u32| {
-        tokens += examples.length(index as usize);
-        tokens <= space.tokens()
-    };
-    order.iter().take(space.sequences()).take_while(fits).count().max(1)
 }

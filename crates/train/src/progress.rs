@@ -3,6 +3,7 @@
 use crate::early_stopping::EarlyStopping;
 use crate::scaler::GradScaler;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Sums over the epoch so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,53 @@ impl Progress {
             tokens_seen: 0,
             finished: false,
         }
+    }
+}
+
+/// What a step did.
+pub(crate) struct StepCounts {
+    /// Mean loss of its examples.
+    pub(crate) loss: f64,
+    /// Examples, or masked tokens.
+    pub(crate) examples: u64,
+    /// Those decided rightly.
+    pub(crate) correct: u64,
+    /// Tokens.
+    pub(crate) tokens: u64,
+    /// The time it took.
+    pub(crate) time: Duration,
+    /// Whether the weights stayed as they were, for gradients that were not finite.
+    pub(crate) skipped: bool,
+}
+
+impl Progress {
+    /// Takes note of a step that was made.
+    pub(crate) fn count(&mut self, step: &StepCounts) {
+        self.global_step += 1;
+        self.step_in_epoch += 1;
+        self.tokens_seen += step.tokens;
+        self.skipped_in_a_row = if step.skipped { self.skipped_in_a_row + 1 } else { 0 };
+        let totals = &mut self.totals;
+        totals.add_loss(step.loss, step.examples);
+        totals.examples += step.examples;
+        totals.correct += step.correct;
+        totals.tokens += step.tokens;
+        totals.seconds += step.time.as_secs_f64();
+    }
+
+    /// Adds the step's loss to those that are to be logged; their mean if an entry is due: every `logging_steps`, and at the
+    /// end of an epoch and of the run.
+    pub(crate) fn log_loss(
+        &mut self,
+        loss: f64,
+        logging_steps: u64,
+        steps_per_epoch: u64,
+        total_steps: u64,
+    ) -> Option<f64> {
+        let due = self.global_step.is_multiple_of(logging_steps.max(1))
+            || self.step_in_epoch == steps_per_epoch
+            || self.global_step == total_steps;
+        self.unlogged.push(loss, due)
     }
 }
 

@@ -17,12 +17,7 @@ impl<B: Backend> Pretrainer<'_, B> {
         let (mut output, mut masked_tokens) = (MaskedOutput::default(), 0);
         let mut done = 0;
         while done < total {
-            let mut tokens = 0;
-            let fits = |index: &usize| {
-                tokens += corpus.length(*index);
-                tokens <= self.space.tokens()
-            };
-            let count = (done..total).take(self.space.sequences()).take_while(fits).count().max(1);
+            let count = self.space.run_length((done..total).map(|index| corpus.length(index)));
             let indices: Vec<u32> = (done..done + count).map(|index| index as u32).collect();
             let masking = &self.inputs.masking;
             let packed = MaskedBatch::pack(self.model.config(), corpus, masking, EVALUATION_EPOCH, &indices);

@@ -5,6 +5,7 @@ mod evaluate;
 mod step;
 
 use crate::error::TrainError;
+use crate::evaluation::EVALUATION_SEQUENCES;
 use crate::events::{Event, HeldOut, Listener};
 use crate::optimizer::Optimizer;
 use crate::progress::Progress;
@@ -18,9 +19,6 @@ use serin_model::{Model, Workspace};
 use serin_ops::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Sequences of an evaluation's micro-batch at most.
-const EVALUATION_SEQUENCES: usize = 256;
 
 /// What a pretraining run is made of, besides the device and the model.
 pub struct PretrainInputs<'a> {

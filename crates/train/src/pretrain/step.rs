@@ -1,9 +1,9 @@
 //! One optimizer step of pretraining.
 
-use super::Pretrainer;
+use super::{PretrainInputs, Pretrainer};
 use crate::error::TrainError;
 use crate::events::StepReport;
-use crate::progress::Progress;
+use crate::progress::StepCounts;
 use crate::update::{apply_gradients, check_divergence};
 use serin_corpus::{Corpus, Masking};
 use serin_model::{Batch, DropoutContext, MaskedOutput, MaskedTokens, ModelConfig, Sequence};
@@ -64,8 +64,8 @@ impl<B: Backend> Pretrainer<'_, B> {
     /// One optimizer step on the sequences at `indices`.
     pub(super) fn step(&mut self, epoch: u32, indices: &[u32]) -> Result<StepReport, TrainError> {
         let started = Instant::now();
-        let PretrainParts { config, train, masking } = self.parts();
-        let packed = MaskedBatch::pack(config, train, masking, u64::from(epoch), indices);
+        let PretrainInputs { train, masking, .. } = &self.inputs;
+        let packed = MaskedBatch::pack(self.model.config(), train, masking, u64::from(epoch), indices);
         let scale = self.progress.scaler.scale;
         self.model.zero_gradients(self.backend);
         let count = packed.masked_tokens();
@@ -83,16 +83,17 @@ impl<B: Backend> Pretrainer<'_, B> {
         let (model, optimizer) = (&mut self.model, &mut self.optimizer);
         let grad_norm = apply_gradients(self.backend, model, optimizer, settings, &mut self.progress, factor)?;
         let skipped = grad_norm.is_none();
-        self.advance(output, count, packed.batch.tokens(), started, skipped);
-        check_divergence(&self.progress, loss, self.steps_per_epoch())?;
-        let logged_loss = self.log_loss(loss);
-        let Progress { global_step, step_in_epoch, tokens_seen, .. } = self.progress;
-        let totals = &self.progress.totals;
+        let (examples, tokens, correct) = (count as u64, packed.batch.tokens() as u64, output.correct);
+        self.progress.count(&StepCounts { loss, examples, correct, tokens, time: started.elapsed(), skipped });
+        let (steps_per_epoch, total_steps) = (self.steps_per_epoch(), self.total_steps());
+        check_divergence(&self.progress, loss, steps_per_epoch)?;
+        let logged_loss = self.progress.log_loss(loss, self.inputs.logging_steps, steps_per_epoch, total_steps);
+        let (progress, totals) = (&self.progress, &self.progress.totals);
         Ok(StepReport {
             epoch,
-            step_in_epoch,
-            steps_per_epoch: self.steps_per_epoch(),
-            global_step,
+            step_in_epoch: progress.step_in_epoch,
+            steps_per_epoch,
+            global_step: progress.global_step,
             loss,
             logged_loss,
             epoch_loss: totals.mean_loss(),
@@ -101,9 +102,9 @@ impl<B: Backend> Pretrainer<'_, B> {
             learning_rate: f64::from(self.inputs.settings.learning_rate) * factor,
             scale,
             skipped,
-            skipped_total: self.progress.scaler.skipped,
+            skipped_total: progress.scaler.skipped,
             examples: indices.len(),
-            tokens_seen,
+            tokens_seen: progress.tokens_seen,
             examples_in_epoch: totals.examples,
         })
     }
@@ -121,41 +122,4 @@ impl<B: Backend> Pretrainer<'_, B> {
         let (backend, space) = (self.backend, &mut self.space);
         Ok(self.model.train_masked(backend, space, &part, &masked, gradient_scale, Some(&dropout))?)
     }
-
-    /// Takes note of a step that was made.
-    fn advance(&mut self, output: MaskedOutput, masked: usize, tokens: usize, started: Instant, skipped: bool) {
-        let progress = &mut self.progress;
-        progress.global_step += 1;
-        progress.step_in_epoch += 1;
-        progress.tokens_seen += tokens as u64;
-        progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
-        let totals = &mut progress.totals;
-        if masked > 0 {
-            totals.add_loss(output.loss_sum / masked as f64, masked as u64);
-        }
-        totals.examples += masked as u64;
-        totals.correct += output.correct;
-        totals.tokens += tokens as u64;
-        totals.seconds += started.elapsed().as_secs_f64();
-    }
-
-    /// Adds the step's loss to those that are to be logged; their mean if an entry is due.
-    fn log_loss(&mut self, loss: f64) -> Option<f64> {
-        let Progress { global_step, step_in_epoch, .. } = self.progress;
-        let due = global_step.is_multiple_of(self.inputs.logging_steps.max(1))
-            || step_in_epoch == self.steps_per_epoch()
-            || global_step == self.total_steps();
-        self.progress.unlogged.push(loss, due)
-    }
-
-    pub(super) fn parts(&self) -> PretrainParts<'_> {
-        PretrainParts { config: self.model.config(), train: self.inputs.train, masking: &self.inputs.masking }
-    }
-}
-
-/// What a batch is made of.
-pub(super) struct PretrainParts<'a> {
-    pub(super) config: &'a ModelConfig,
-    pub(super) train: &'a Corpus,
-    pub(super) masking: &'a Masking,
 }

@@ -4,7 +4,7 @@ mod step;
 
 use crate::collapse::Collapse;
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, infer_all};
+use crate::evaluation::{EVALUATION_SEQUENCES, Evaluation, infer_all};
 use crate::events::{EpochSummary, Event, Listener};
 use crate::examples::Examples;
 use crate::optimizer::Optimizer;
@@ -19,9 +19,6 @@ use serin_model::{LossSettings, Model, Workspace};
 use serin_ops::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// Sequences of an evaluation's micro-batch at most; short texts would otherwise need room for thousands.
-const EVALUATION_SEQUENCES: usize = 256;
 
 /// What a run is made of, besides the device and the model.
 pub struct TrainInputs<'a> {

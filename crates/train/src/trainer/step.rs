@@ -4,7 +4,7 @@ use super::Trainer;
 use crate::error::TrainError;
 use crate::evaluation::is_correct;
 use crate::events::{Event, Listener, StepReport};
-use crate::progress::Progress;
+use crate::progress::StepCounts;
 use crate::update::{apply_gradients, check_divergence};
 use serin_model::{Batch, DropoutContext, Targets};
 use serin_ops::Backend;
@@ -34,13 +34,16 @@ impl<B: Backend> Trainer<'_, B> {
         let (model, optimizer) = (&mut self.model, &mut self.optimizer);
         let grad_norm = apply_gradients(self.backend, model, optimizer, settings, &mut self.progress, factor)?;
         let skipped = grad_norm.is_none();
-        self.advance(loss, correct, &batch, started, skipped)?;
-        let logged_loss = self.log_loss(loss);
+        let (examples, tokens) = (batch.sequences() as u64, batch.tokens() as u64);
+        self.progress.count(&StepCounts { loss, examples, correct, tokens, time: started.elapsed(), skipped });
+        let (steps_per_epoch, total_steps) = (self.steps_per_epoch(), self.total_steps());
+        check_divergence(&self.progress, loss, steps_per_epoch)?;
+        let logged_loss = self.progress.log_loss(loss, self.inputs.logging_steps, steps_per_epoch, total_steps);
         let (progress, totals) = (&self.progress, &self.progress.totals);
         Ok(StepReport {
             epoch,
             step_in_epoch: progress.step_in_epoch,
-            steps_per_epoch: self.steps_per_epoch(),
+            steps_per_epoch,
             global_step: progress.global_step,
             loss,
             logged_loss,
@@ -88,39 +91,6 @@ impl<B: Backend> Trainer<'_, B> {
         let rows = output.logits.chunks_exact(labels).zip(indices);
         let right = rows.filter(|(logits, index)| is_correct(train.target(**index as usize), logits)).count();
         Ok((output.loss_sum, right as u64))
-    }
-
-    /// Takes note of a step that was made.
-    fn advance(
-        &mut self,
-        loss: f64,
-        correct: u64,
-        batch: &Batch,
-        started: Instant,
-        skipped: bool,
-    ) -> Result<(), TrainError> {
-        let steps_per_epoch = self.steps_per_epoch();
-        let progress = &mut self.progress;
-        progress.global_step += 1;
-        progress.step_in_epoch += 1;
-        progress.tokens_seen += batch.tokens() as u64;
-        progress.skipped_in_a_row = if skipped { progress.skipped_in_a_row + 1 } else { 0 };
-        let totals = &mut progress.totals;
-        totals.add_loss(loss, batch.sequences() as u64);
-        totals.examples += batch.sequences() as u64;
-        totals.correct += correct;
-        totals.tokens += batch.tokens() as u64;
-        totals.seconds += started.elapsed().as_secs_f64();
-        check_divergence(progress, loss, steps_per_epoch)
-    }
-
-    /// Adds the step's loss to those that are to be logged; their mean if an entry is due.
-    fn log_loss(&mut self, loss: f64) -> Option<f64> {
-        let Progress { global_step, step_in_epoch, .. } = self.progress;
-        let due = global_step.is_multiple_of(self.inputs.logging_steps.max(1))
-            || step_in_epoch == self.steps_per_epoch()
-            || global_step == self.total_steps();
-        self.progress.unlogged.push(loss, due)
     }
 
     /// Says the first of several losses that are no numbers.
