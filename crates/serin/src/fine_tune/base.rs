@@ -1,12 +1,12 @@
 //! The weights a run starts from, which also hold what it freezes.
 
 use super::options::StartingModel;
+use super::starting_weights::StartingWeights;
 use crate::error::SerinError;
 use crate::pretrained::{Pretrained, PretrainedOptions, say_shortened};
 use serin_checkpoint::hub::Progress;
-use serin_checkpoint::model::LoadedFolder;
 use serin_data::missing_path_hint;
-use serin_model::{Group, Initializer, ModelConfig, ParameterSource, ParameterSpec, ProblemType};
+use serin_model::{Group, ModelConfig, ParameterSource, ParameterSpec, ProblemType};
 use serin_text::{EncodeSettings, Tokenizer};
 use std::fs;
 use std::hash::Hasher;
@@ -15,21 +15,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Weights, tokenizer and text settings of the starting model.
 pub(super) struct Base {
-    pub(super) weights: BaseWeights,
+    pub(super) weights: StartingWeights,
     pub(super) tokenizer: Tokenizer,
     pub(super) text: EncodeSettings,
     /// What it is called in logs and the model card.
     pub(super) name: String,
     /// Seeds what is new.
     seed: u64,
-}
-
-/// Where the values come from.
-pub(super) enum BaseWeights {
-    /// A checkpoint, with a fresh head where it has none that fits.
-    Checkpoint(Box<LoadedFolder>),
-    /// Random numbers.
-    Fresh(Box<ModelConfig>),
 }
 
 impl Base {
@@ -44,7 +36,7 @@ impl Base {
             StartingModel::Pretrained(name) => {
                 let opened = Pretrained::open_with_progress(name, options, progress)?;
                 let Pretrained { name, folder, tokenizer, text } = opened;
-                Ok(Base { weights: BaseWeights::Checkpoint(Box::new(folder)), tokenizer, text, name, seed })
+                Ok(Base { weights: StartingWeights::Checkpoint(Box::new(folder)), tokenizer, text, name, seed })
             }
             StartingModel::Fresh { config, tokenizer } => {
                 let config = read_config(config)?;
@@ -64,26 +56,20 @@ impl Base {
         name: String,
         seed: u64,
     ) -> Result<Base, SerinError> {
-        if tokenizer.largest_id() as usize >= config.vocab {
-            return Err(SerinError::Usage(format!(
-                "the tokenizer has ids up to {}, config.json's vocab_size is {}",
-                tokenizer.largest_id(),
-                config.vocab
-            )));
-        }
+        let weights = StartingWeights::fresh(config, &tokenizer)?;
         let text = EncodeSettings {
             max_length: options.max_length.unwrap_or(usize::MAX).min(tokenizer.max_length()),
             truncation: options.truncation.unwrap_or_default(),
             normalization: options.normalization.unwrap_or_default(),
         };
-        Ok(Base { weights: BaseWeights::Fresh(Box::new(config)), tokenizer, text, name, seed })
+        Ok(Base { weights, tokenizer, text, name, seed })
     }
 
     /// Decides labels and problem type.
     pub(super) fn prepare_labels(&mut self, labels: &[String], problem_type: ProblemType) -> Result<(), SerinError> {
         match &mut self.weights {
-            BaseWeights::Checkpoint(folder) => Ok(folder.prepare_labels(Some(labels), Some(problem_type))?),
-            BaseWeights::Fresh(config) => {
+            StartingWeights::Checkpoint(folder) => Ok(folder.prepare_labels(Some(labels), Some(problem_type))?),
+            StartingWeights::Fresh(config) => {
                 config.set_labels(labels.to_vec(), problem_type);
                 Ok(())
             }
@@ -91,52 +77,30 @@ impl Base {
     }
 
     pub(super) fn config(&self) -> &ModelConfig {
-        match &self.weights {
-            BaseWeights::Checkpoint(folder) => folder.config(),
-            BaseWeights::Fresh(config) => config,
-        }
+        self.weights.config()
     }
 
     pub(super) fn set_dropout(&mut self, [hidden, attention, classifier]: [Option<f32>; 3]) {
-        let config = match &mut self.weights {
-            BaseWeights::Checkpoint(folder) => folder.config_mut(),
-            BaseWeights::Fresh(config) => config,
-        };
-        config.set_dropout(hidden, attention, classifier);
-    }
-
-    /// What was loaded, for people.
-    pub(super) fn report(&self) -> String {
-        match &self.weights {
-            BaseWeights::Checkpoint(folder) => folder.report().to_string(),
-            BaseWeights::Fresh(config) => format!(
-                "All {} parameters are new: random numbers with standard deviation {}.",
-                config.parameters().iter().map(|spec| spec.len()).sum::<usize>(),
-                config.initializer_range
-            ),
-        }
+        self.weights.config_mut().set_dropout(hidden, attention, classifier);
     }
 
     /// The values of every parameter.
     pub(super) fn source(&self) -> Box<dyn ParameterSource + '_> {
-        match &self.weights {
-            BaseWeights::Checkpoint(folder) => Box::new(folder.source(self.seed)),
-            BaseWeights::Fresh(config) => Box::new(Initializer { seed: self.seed, range: config.initializer_range }),
-        }
+        self.weights.source(self.seed)
     }
 
     /// A hash of all weights and of the tokenizer: two bases with the same hash are the same model.
     pub(super) fn fingerprint(&self) -> String {
         let mut hash = Xxh3::new();
         match &self.weights {
-            BaseWeights::Checkpoint(folder) => {
+            StartingWeights::Checkpoint(folder) => {
                 hash.update(serde_json::Value::Object(folder.config().raw.clone()).to_string().as_bytes());
                 for view in folder.weights().views() {
                     hash.update(view.name.as_bytes());
                     hash.update(view.data);
                 }
             }
-            BaseWeights::Fresh(config) => {
+            StartingWeights::Fresh(config) => {
                 hash.update(serde_json::Value::Object(config.raw.clone()).to_string().as_bytes());
                 hash.write_u64(self.seed);
             }

@@ -5,10 +5,9 @@ use super::card::ModelCard;
 use super::run_folder::RunFolder;
 use crate::pretrained::record_text;
 use serde_json::{Map, Value};
-use serin_checkpoint::model::{FolderContents, LoadedFolder, ModelParameters, RECORDED_FILE, save_model_folder};
+use serin_checkpoint::model::LoadedFolder;
 use serin_model::Model;
 use serin_ops::Backend;
-use serin_tensor::DType;
 use serin_train::{EpochSummary, Keeper, Optimizer, Progress, TrainError, save_state};
 
 /// Writes into a run's folder.
@@ -24,17 +23,7 @@ impl<B: Backend> Keeper<B> for FolderKeeper<'_> {
         let card = self.card.render();
         let mut recorded = record_text(&self.base.text);
         recorded.provenance = self.provenance(summary);
-        let recorded = serde_json::to_vec_pretty(&recorded).map_err(|error| TrainError::Setting(error.to_string()))?;
-        let config = model.config().clone();
-        let mut source = self.base.source();
-        let mut parameters = ModelParameters { model, backend, frozen: source.as_mut() };
-        let contents = FolderContents {
-            config: &config,
-            dtype: DType::F32,
-            parameters: &mut parameters,
-            extra_files: &[("README.md", card.as_bytes()), (RECORDED_FILE, &recorded)],
-        };
-        Ok(save_model_folder(&self.folder.best(), contents, |folder| self.base.tokenizer.save(folder))?)
+        self.folder.save_best(backend, model, self.base.source().as_mut(), &self.base.tokenizer, &card, &recorded)
     }
 
     fn load_best(&mut self, backend: &B, model: &mut Model<B>) -> Result<(), TrainError> {

@@ -8,18 +8,22 @@ mod data;
 mod keeper;
 mod logs;
 pub mod options;
+mod recorded;
 mod run_folder;
 mod samples;
 mod sentences;
+mod starting_weights;
 pub mod tiny;
 
 pub(crate) use base::read_config;
 pub use console::{Console, Quiet};
 pub(crate) use logs::RunLogs;
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
+pub(crate) use recorded::{settings_by_name, shown_settings};
 pub(crate) use run_folder::Longer;
 pub use run_folder::RunFolder;
 pub use samples::Sample;
+pub(crate) use starting_weights::StartingWeights;
 
 use crate::classifier::model_problem_type;
 use crate::error::SerinError;
@@ -34,8 +38,7 @@ use serin_metrics::{EvaluationReport, TweetEvalTask};
 use serin_model::{BuildOptions, Freezing, LossSettings, Model};
 use serin_ops::Backend;
 use serin_train::{
-    Ending, Evaluation, Examples, SelectionMetric, TrainInputs, TrainSettings, Trainer, group_table, has_state,
-    infer_all, load_state,
+    Ending, Evaluation, Examples, SelectionMetric, TrainInputs, TrainSettings, Trainer, group_table, infer_all,
 };
 use std::sync::atomic::AtomicBool;
 
@@ -87,7 +90,7 @@ pub fn fine_tune(
     let mut base = Base::open(&options.model, &options.pretrained, seed, console.downloads())?;
     base.prepare_labels(&splits.label_names(), problem_type)?;
     base.set_dropout(options.dropout);
-    console.say(&base.report());
+    console.say(&base.weights.report());
     let device = options.device.open()?;
     let tokenized = splits.tokenize(&base.tokenizer, &base.text, console)?;
     let run = Run {
@@ -167,14 +170,9 @@ impl Run<'_> {
         if let Some(caches) = caches {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
         }
-        if self.options.resume && has_state(&self.folder.state()) {
-            let (model, optimizer) = trainer.parts_mut();
-            let progress = load_state(&self.folder.state(), self.device, model, optimizer)?;
-            console.say(&format!(
-                "Going on after step {} of the run in {}.",
-                progress.global_step,
-                self.folder.root().display()
-            ));
+        if self.options.resume
+            && let Some(progress) = self.folder.restore(self.device, trainer.parts_mut(), console)?
+        {
             trainer.set_progress(progress);
         }
         self.say_groups(&mut trainer, console);
@@ -241,9 +239,7 @@ impl Run<'_> {
 
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
     fn recorded_settings(&self, model: &Model<Cpu>, fingerprint: &str) -> Map<String, Value> {
-        // Through text, so that an f32 has its shortest decimal: 0.999 and not 0.9990000128746033.
-        let text = serde_json::to_string(self.settings).unwrap_or_default();
-        let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        let mut settings = settings_by_name(self.settings);
         let [hidden, attention, classifier] =
             [model.config().hidden_dropout, model.config().attention_dropout, model.config().classifier_dropout];
         let dropout = format!("hidden {hidden}, attention {attention}, classifier {classifier}");
@@ -268,13 +264,11 @@ impl Run<'_> {
     }
 
     fn card(&self, recorded: &Map<String, Value>) -> ModelCard {
-        let shown = |(name, value): (&String, &Value)| (name.clone(), value.to_string());
-        let hidden = |name: &str| name.ends_with("_data") || name.ends_with("fingerprint");
         ModelCard {
             base: self.base.name.clone(),
             data: format!("{} ({} training examples)", self.splits.train.name, self.splits.train.len()),
             labels: self.base.config().labels.clone(),
-            settings: recorded.iter().filter(|(name, _)| !hidden(name)).map(shown).collect(),
+            settings: shown_settings(recorded),
             command: self.options.command.clone(),
             selected_on: match self.options.select_on {
                 SelectOn::Validation => "the validation data, which selected the epoch".into(),

@@ -11,10 +11,17 @@
 //!   runs/                TensorBoard event files
 //! ```
 
+use super::console::Console;
 use crate::error::SerinError;
 use crate::pretrained::BEST_FOLDER;
 use serde_json::{Map, Value};
+use serin_checkpoint::model::{FolderContents, ModelParameters, RECORDED_FILE, RecordedText, save_model_folder};
 use serin_checkpoint::save::write_json_atomic;
+use serin_model::{Model, ParameterSource};
+use serin_ops::Backend;
+use serin_tensor::DType;
+use serin_text::Tokenizer;
+use serin_train::{Optimizer, Progress, TrainError, has_state, load_state};
 use std::path::{Path, PathBuf};
 
 /// The setting that may grow when a run is resumed.
@@ -126,6 +133,44 @@ impl RunFolder {
             self.clear()?;
         }
         self.write_settings(settings)
+    }
+
+    /// Puts the state of the run to be resumed back, and says so; `None` where nothing was saved yet.
+    pub(crate) fn restore<B: Backend>(
+        &self,
+        backend: &B,
+        (model, optimizer): (&mut Model<B>, &mut Optimizer<B>),
+        console: &mut dyn Console,
+    ) -> Result<Option<Progress>, SerinError> {
+        if !has_state(&self.state()) {
+            return Ok(None);
+        }
+        let progress = load_state(&self.state(), backend, model, optimizer)?;
+        let (step, root) = (progress.global_step, self.root.display());
+        console.say(&format!("Going on after step {step} of the run in {root}."));
+        Ok(Some(progress))
+    }
+
+    /// Replaces the best model: the weights in fp32, with what is frozen from `source`, the tokenizer, the model card, and how
+    /// texts are prepared.
+    pub(crate) fn save_best<B: Backend>(
+        &self,
+        backend: &B,
+        model: &mut Model<B>,
+        source: &mut dyn ParameterSource,
+        tokenizer: &Tokenizer,
+        card: &str,
+        text: &RecordedText,
+    ) -> Result<(), TrainError> {
+        let text = serde_json::to_vec_pretty(text).map_err(|error| TrainError::Setting(error.to_string()))?;
+        let config = model.config().clone();
+        let contents = FolderContents {
+            config: &config,
+            dtype: DType::F32,
+            parameters: &mut ModelParameters { model, backend, frozen: source },
+            extra_files: &[("README.md", card.as_bytes()), (RECORDED_FILE, &text)],
+        };
+        Ok(save_model_folder(&self.best(), contents, |folder| tokenizer.save(folder))?)
     }
 
     /// Removes what an earlier run left, and nothing else.

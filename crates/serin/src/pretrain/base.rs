@@ -2,24 +2,22 @@
 
 use super::options::{EncoderShape, PretrainModel};
 use crate::error::SerinError;
-use crate::fine_tune::read_config;
+use crate::fine_tune::{StartingWeights, read_config};
 use crate::pretrained::{Pretrained, PretrainedOptions};
 use serde_json::json;
 use serin_checkpoint::hub::Progress;
-use serin_checkpoint::model::LoadedFolder;
-use serin_model::{Initializer, ModelConfig, ParameterSource};
+use serin_model::{ModelConfig, ParameterSource};
 use serin_text::{Normalization, Tokenizer};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Weights, configuration and tokenizer.
 pub(super) struct Base {
-    pub(super) config: ModelConfig,
+    pub(super) weights: StartingWeights,
     pub(super) tokenizer: Tokenizer,
     /// What the checkpoint was trained with.
     pub(super) normalization: Normalization,
     /// What it is called in logs and the model card.
     pub(super) name: String,
-    checkpoint: Option<LoadedFolder>,
     /// Seeds what is new.
     seed: u64,
 }
@@ -36,69 +34,46 @@ impl Base {
                 let options = PretrainedOptions { revision: revision.clone(), ..PretrainedOptions::default() };
                 let opened = Pretrained::open_masked_language(name, &options, progress)?;
                 let Pretrained { name, folder, tokenizer, text } = opened;
-                let (config, normalization) = (folder.config().clone(), text.normalization);
-                Base { config, tokenizer, normalization, name, checkpoint: Some(folder), seed }
+                let (weights, normalization) = (StartingWeights::Checkpoint(Box::new(folder)), text.normalization);
+                Base { weights, tokenizer, normalization, name, seed }
             }
             PretrainModel::Shape { shape, tokenizer } => {
                 let tokenizer = Tokenizer::from_dir(tokenizer, "roberta", shape.max_length.saturating_add(2))?;
                 let config = ModelConfig::from_json(&shape.config(&tokenizer))?;
-                Base::fresh(config, tokenizer, seed)
+                Base::fresh(config, tokenizer, seed)?
             }
             PretrainModel::Config { config, tokenizer } => {
                 let config = read_config(config)?;
                 let tokenizer = Tokenizer::from_dir(tokenizer, config.family.model_type(), config.max_length())?;
-                Base::fresh(config, tokenizer, seed)
+                Base::fresh(config, tokenizer, seed)?
             }
         };
         let [hidden, attention] = dropout;
-        base.config.set_dropout(hidden, attention, None);
-        base.check_vocabulary()?;
+        base.weights.config_mut().set_dropout(hidden, attention, None);
         Ok(base)
     }
 
-    fn fresh(config: ModelConfig, tokenizer: Tokenizer, seed: u64) -> Base {
+    fn fresh(config: ModelConfig, tokenizer: Tokenizer, seed: u64) -> Result<Base, SerinError> {
         let name = format!("random weights ({})", config.family.model_type());
-        let config = config.for_masked_language();
-        Base { config, tokenizer, normalization: Normalization::None, name, checkpoint: None, seed }
-    }
-
-    fn check_vocabulary(&self) -> Result<(), SerinError> {
-        let (largest, vocab) = (self.tokenizer.largest_id(), self.config.vocab);
-        if (largest as usize) < vocab {
-            return Ok(());
-        }
-        let reason = format!("the tokenizer has ids up to {largest}, config.json's vocab_size is {vocab}");
-        Err(SerinError::Usage(reason))
-    }
-
-    /// What was loaded, for people.
-    pub(super) fn report(&self) -> String {
-        match &self.checkpoint {
-            Some(folder) => folder.report().to_string(),
-            None => format!(
-                "All {} parameters are new: random numbers with standard deviation {}.",
-                self.config.parameters().iter().map(|spec| spec.len()).sum::<usize>(),
-                self.config.initializer_range
-            ),
-        }
+        let weights = StartingWeights::fresh(config.for_masked_language(), &tokenizer)?;
+        Ok(Base { weights, tokenizer, normalization: Normalization::None, name, seed })
     }
 
     /// The values of every parameter.
     pub(super) fn source(&self) -> Box<dyn ParameterSource + '_> {
-        match &self.checkpoint {
-            Some(folder) => Box::new(folder.source(self.seed)),
-            None => Box::new(Initializer { seed: self.seed, range: self.config.initializer_range }),
-        }
+        self.weights.source(self.seed)
     }
 
     /// A hash of the starting weights; random ones are known by configuration and seed.
     pub(super) fn fingerprint(&self) -> String {
         let mut hash = Xxh3::new();
-        for view in self.checkpoint.iter().flat_map(|folder| folder.weights().views()) {
-            hash.update(view.name.as_bytes());
-            hash.update(view.data);
+        if let StartingWeights::Checkpoint(folder) = &self.weights {
+            for view in folder.weights().views() {
+                hash.update(view.name.as_bytes());
+                hash.update(view.data);
+            }
         }
-        hash.update(serde_json::Value::Object(self.config.raw.clone()).to_string().as_bytes());
+        hash.update(serde_json::Value::Object(self.weights.config().raw.clone()).to_string().as_bytes());
         format!("{:032x}", hash.digest128())
     }
 }

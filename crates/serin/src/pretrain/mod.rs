@@ -8,7 +8,7 @@ mod options;
 pub use options::{EncoderShape, PretrainModel, PretrainOptions};
 
 use crate::error::SerinError;
-use crate::fine_tune::{Console, Longer, RunFolder, RunLogs, dropout_problem};
+use crate::fine_tune::{Console, Longer, RunFolder, RunLogs, dropout_problem, settings_by_name, shown_settings};
 use base::Base;
 use card::{ModelCard, NewBest};
 use keeper::FolderKeeper;
@@ -18,7 +18,7 @@ use serin_corpus::{Corpus, CorpusError, CorpusSettings, Masking, TRAIN, Tokenize
 use serin_cpu::Cpu;
 use serin_model::{BuildOptions, Freezing, Model};
 use serin_ops::Backend;
-use serin_train::{Ending, PretrainInputs, Pretrainer, group_table, has_state, load_state};
+use serin_train::{Ending, PretrainInputs, Pretrainer, group_table};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,10 +49,10 @@ pub fn pretrain(
     let folder = RunFolder::create(&options.output_dir)?;
     folder.refuse_to_overwrite(options.resume, options.overwrite)?;
     let base = Base::open(&options.model, options.dropout, options.settings.seed, console.downloads())?;
-    console.say(&base.report());
+    console.say(&base.weights.report());
     let device = options.device.open()?;
     let mut corpus = options.corpus.clone();
-    corpus.max_length = corpus.max_length.min(base.tokenizer.max_length()).min(base.config.max_length());
+    corpus.max_length = corpus.max_length.min(base.tokenizer.max_length()).min(base.weights.config().max_length());
     corpus.normalization = options.normalization.unwrap_or(base.normalization);
     let run = Run { options, corpus, folder: &folder, base: &base, device: &device };
     let (ending, best_loss) = match run.text(console, stop)? {
@@ -129,14 +129,9 @@ impl Run<'_> {
         let mut trainer = Pretrainer::new(self.device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
         self.folder.prepare(&recorded, options.resume, Longer::Refused)?;
-        if options.resume && has_state(&self.folder.state()) {
-            let (model, optimizer) = trainer.parts_mut();
-            let progress = load_state(&self.folder.state(), self.device, model, optimizer)?;
-            console.say(&format!(
-                "Going on after step {} of the run in {}.",
-                progress.global_step,
-                self.folder.root().display()
-            ));
+        if options.resume
+            && let Some(progress) = self.folder.restore(self.device, trainer.parts_mut(), console)?
+        {
             trainer.set_progress(progress);
         }
         self.say_groups(&mut trainer, console);
@@ -163,7 +158,8 @@ impl Run<'_> {
 
     fn build(&self) -> Result<Model<Cpu>, SerinError> {
         let dtype = self.options.device.precision.dtype(self.device);
-        let (config, options) = (self.base.config.clone(), BuildOptions { freezing: Freezing::Nothing, dtype });
+        let (config, options) =
+            (self.base.weights.config().clone(), BuildOptions { freezing: Freezing::Nothing, dtype });
         Ok(Model::build(self.device, config, self.base.source().as_mut(), options)?)
     }
 
@@ -184,9 +180,7 @@ impl Run<'_> {
             "frozen_dropout",
             "head_learning_rate",
         ];
-        // Through text, so that an f32 has its shortest decimal: 0.999 and not 0.9990000128746033.
-        let text = serde_json::to_string(&self.options.settings).unwrap_or_default();
-        let mut settings: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        let mut settings = settings_by_name(&self.options.settings);
         settings.retain(|name, _| !OF_CLASSIFIERS.contains(&name.as_str()));
         let config = model.config();
         let shape = format!(
@@ -213,14 +207,12 @@ impl Run<'_> {
     }
 
     fn card(&self, recorded: &Map<String, Value>, train: &Corpus) -> ModelCard {
-        let shown = |(name, value): (&String, &Value)| (name.clone(), value.to_string());
-        let hidden = |name: &str| name.ends_with("_data") || name.ends_with("fingerprint");
         let file_name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let files: Vec<String> = self.options.sources.train.iter().map(file_name).collect();
         ModelCard {
             base: self.base.name.clone(),
             data: format!("{} ({} documents, {} tokens)", files.join(", "), train.documents(), train.tokens()),
-            settings: recorded.iter().filter(|(name, _)| !hidden(name)).map(shown).collect(),
+            settings: shown_settings(recorded),
             command: self.options.command.clone(),
             held_out: Vec::new(),
         }
