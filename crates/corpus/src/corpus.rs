@@ -60,10 +60,11 @@ impl Corpus {
     /// [`CorpusError::NoCorpus`], [`CorpusError::Damaged`], or files that cannot be read.
     pub fn open(folder: &Path) -> Result<Self, CorpusError> {
         let header = Header::read(folder)?;
-        let tokens_bytes = header.tokens.checked_mul(header.token_bytes as u64);
-        let offsets_bytes = header.sequences.checked_add(1).and_then(|count| count.checked_mul(OFFSET_BYTES as u64));
-        let tokens = map(&folder.join(TOKENS_FILE), tokens_bytes, &header.tokens_hash)?;
-        let offsets = map(&folder.join(OFFSETS_FILE), offsets_bytes, &header.offsets_hash)?;
+        let tokens_bytes = header.contents.tokens.checked_mul(header.contents.token_bytes as u64);
+        let offsets_bytes =
+            header.contents.sequences.checked_add(1).and_then(|count| count.checked_mul(OFFSET_BYTES as u64));
+        let tokens = map(&folder.join(TOKENS_FILE), tokens_bytes, &header.contents.tokens_hash)?;
+        let offsets = map(&folder.join(OFFSETS_FILE), offsets_bytes, &header.contents.offsets_hash)?;
         let mut corpus = Self { folder: folder.to_owned(), header, tokens, offsets, longest: 0 };
         corpus.longest = corpus.check_offsets()?;
         Ok(corpus)
@@ -91,7 +92,7 @@ impl Corpus {
 
     /// A hash of all sequences, 256 bits in hexadecimal: the same for the same token ids in the same order.
     pub fn fingerprint(&self) -> String {
-        [self.header.tokens_hash.as_str(), &self.header.offsets_hash].concat()
+        [self.header.contents.tokens_hash.as_str(), &self.header.contents.offsets_hash].concat()
     }
 
     /// How many sequences there are.
@@ -106,12 +107,12 @@ impl Corpus {
 
     /// How many tokens all sequences have, special tokens included.
     pub fn tokens(&self) -> u64 {
-        self.header.tokens
+        self.header.contents.tokens
     }
 
     /// How many documents they come from.
     pub fn documents(&self) -> u64 {
-        self.header.documents
+        self.header.contents.documents
     }
 
     /// How many tokens the longest sequence has.
@@ -121,7 +122,7 @@ impl Corpus {
 
     /// The largest id that a token may have.
     pub fn largest_id(&self) -> u32 {
-        self.header.largest_id
+        self.header.contents.largest_id
     }
 
     /// How many tokens a sequence has, special tokens included.
@@ -148,12 +149,12 @@ impl Corpus {
     /// If `index` is not less than [`len`](Self::len).
     pub fn append(&self, index: usize, ids: &mut Vec<u32>) {
         let Range { start, end } = self.range(index);
-        let bytes = &self.tokens[start * self.header.token_bytes..end * self.header.token_bytes];
+        let bytes = &self.tokens[start * self.header.contents.token_bytes..end * self.header.contents.token_bytes];
         ids.extend(self.ids(bytes));
     }
 
     fn ids<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = u32> + use<'a> {
-        let width = self.header.token_bytes;
+        let width = self.header.contents.token_bytes;
         bytes.chunks_exact(width).map(move |bytes| match *bytes {
             [a, b] => u32::from(u16::from_le_bytes([a, b])),
             [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
@@ -177,8 +178,11 @@ impl Corpus {
     fn check_offsets(&self) -> Result<usize, CorpusError> {
         let damaged = |name: &str, problem: String| Err(CorpusError::damaged(&self.folder.join(name), problem));
         let (first, last) = (self.offset(0), self.offset(self.len()));
-        if (first, last) != (0, self.header.tokens) {
-            return damaged(OFFSETS_FILE, format!("it goes from {first} to {last}, not to {}", self.header.tokens));
+        if (first, last) != (0, self.header.contents.tokens) {
+            return damaged(
+                OFFSETS_FILE,
+                format!("it goes from {first} to {last}, not to {}", self.header.contents.tokens),
+            );
         }
         let mut longest = 0;
         for index in 0..self.len() {
@@ -191,7 +195,7 @@ impl Corpus {
             let problem = format!("a sequence has {longest} tokens, more than {}", self.header.identity.max_length);
             return damaged(OFFSETS_FILE, problem);
         }
-        match self.ids(&self.tokens).position(|id| id > self.header.largest_id) {
+        match self.ids(&self.tokens).position(|id| id > self.header.contents.largest_id) {
             None => Ok(longest),
             Some(token) => damaged(TOKENS_FILE, format!("token {token} is no id of the tokenizer")),
         }

@@ -113,6 +113,13 @@ pub(crate) struct Header {
     format: String,
     version: u32,
     pub(crate) identity: CorpusIdentity,
+    #[serde(flatten)]
+    pub(crate) contents: Contents,
+}
+
+/// What came out of the documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Contents {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
     pub(crate) sequences: u64,
@@ -125,33 +132,9 @@ pub(crate) struct Header {
     pub(crate) offsets_hash: String,
 }
 
-/// What came out of the documents.
-pub(crate) struct Contents {
-    pub(crate) documents: u64,
-    pub(crate) tokens: u64,
-    pub(crate) sequences: u64,
-    pub(crate) largest_id: u32,
-    pub(crate) token_bytes: usize,
-    pub(crate) tokens_hash: String,
-    pub(crate) offsets_hash: String,
-}
-
 impl Header {
     pub(crate) fn new(identity: CorpusIdentity, contents: Contents) -> Self {
-        let Contents { documents, tokens, sequences, largest_id, token_bytes, tokens_hash, offsets_hash } = contents;
-        let (format, version) = (FORMAT.to_owned(), VERSION);
-        Self {
-            format,
-            version,
-            identity,
-            documents,
-            tokens,
-            sequences,
-            largest_id,
-            token_bytes,
-            tokens_hash,
-            offsets_hash,
-        }
+        Self { format: FORMAT.to_owned(), version: VERSION, identity, contents }
     }
 
     pub(crate) fn read(folder: &Path) -> Result<Self, CorpusError> {
@@ -173,7 +156,7 @@ impl Header {
             return Err(damaged(format!("`version` is {version}, and {VERSION} is read here")));
         }
         let header: Self = serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
-        match header.token_bytes {
+        match header.contents.token_bytes {
             2 | 4 => Ok(header),
             other => Err(damaged(format!("`token_bytes` is {other}, not 2 or 4"))),
         }
