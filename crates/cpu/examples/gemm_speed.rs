@@ -2,8 +2,8 @@
 //! [ROWS,...] [THREADS,...] [ISA]`.
 //!
 //! Each figure is the best of many short repetitions: on a machine that others use too, that is what the code can do.
-#![allow(unsafe_code)] // the ceiling is measured by instructions that Rust has no names for
 
+use serin_cpu::ceiling::{TileSource, tile_products};
 use serin_cpu::{Cpu, CpuOptions, Isa};
 use serin_ops::{Activation, Backend, InputGradient};
 use serin_tensor::DType;
@@ -89,52 +89,14 @@ fn best(mut run: impl FnMut()) -> f64 {
     best
 }
 
-/// FLOP/s of `tdpbf16ps` on registers alone, on one core.
-#[cfg(target_arch = "x86_64")]
+/// FLOP/s of tile products on registers alone, on one core, the best of many; `None` without AMX.
 fn peak(isa: Isa) -> Option<f64> {
-    const LOOPS: usize = 2000;
-    if isa.best() != serin_cpu::IsaLevel::Amx {
-        return None;
+    let cpu = Cpu::new(CpuOptions { threads: 1, isa }).expect("threads");
+    let started = Instant::now();
+    let mut best: Option<f64> = None;
+    while started.elapsed() < PATIENCE {
+        let speed = tile_products(&cpu, TileSource::Registers, 1)?;
+        best = Some(best.map_or(speed, |best| best.max(speed)));
     }
-    let mut configuration = [0u8; 64];
-    configuration[0] = 1;
-    for tile in 0..8 {
-        configuration[16 + 2 * tile] = 64;
-        configuration[48 + tile] = 16;
-    }
-    // Not zeros, with which the clock would run faster than with a model's numbers.
-    let values: Vec<u16> =
-        (0..1024u32).map(|i| 0x3f00 | (i.wrapping_mul(2_654_435_761) >> 16 & 0x80ff) as u16).collect();
-    let seconds = best(|| {
-        // SAFETY: the level says that AMX is there and permitted; the tiles are configured and released here.
-        unsafe {
-            std::arch::asm!(
-                "ldtilecfg [{configuration}]",
-                "tileloadd tmm4, [{values} + {stride}*1]",
-                "tileloadd tmm5, [{values} + {stride}*1 + 256]",
-                "tileloadd tmm6, [{values} + {stride}*1 + 512]",
-                "tileloadd tmm7, [{values} + {stride}*1 + 1024]",
-                "2:",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "dec {loops}",
-                "jnz 2b",
-                "tilerelease",
-                configuration = in(reg) &configuration,
-                values = in(reg) values.as_ptr(),
-                stride = in(reg) 64usize,
-                loops = inout(reg) LOOPS => _,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            );
-        }
-    });
-    Some((LOOPS * 4 * 2 * 16 * 16 * 32) as f64 / seconds)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn peak(_isa: Isa) -> Option<f64> {
-    None
+    best
 }
