@@ -5,15 +5,12 @@ Usage: python golden/masked_language_goldens.py [--out golden/masked_language] [
 The files are those of model_goldens.py, with masked rows and their tokens in place of labels (see golden/README.md).
 """
 
-import argparse
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from model_cases import DISTILBERT, TINIEST_BERT, TINIEST_ROBERTA, Case, forward, packed, randomise
@@ -24,10 +21,10 @@ from model_goldens import (
     WARMUP_STEPS,
     WEIGHT_DECAY,
     batch_tensors,
-    float32_errors,
     has_no_gradient,
     is_norm_or_bias,
-    stored,
+    save,
+    write_cases,
 )
 
 LEARNING_RATE = 1e-3
@@ -150,19 +147,10 @@ def settings(case: MaskedCase) -> dict:
 
 
 def write(case: MaskedCase, out: Path) -> None:
-    folder = out / case.name
-    folder.mkdir(parents=True, exist_ok=True)
     model = case.build()
-    model.save_pretrained(folder)
     double = compute(case, copy.deepcopy(model).double())
     single = compute(case, model)
-    tensors = masked_tensors(case.batches()) | double
-    save_file({name: stored(name, tensor) for name, tensor in tensors.items()}, folder / "golden.safetensors")
-    description = settings(case) | {"float32_relative_errors": float32_errors(single, double)}
-    (folder / "golden.json").write_text(json.dumps(description, indent=2) + "\n")
-    size = sum(file.stat().st_size for file in folder.iterdir()) / 1000
-    print(f"{case.name}: {size:.0f} KB, loss {double['loss'].item():.4f}, after {STEPS} steps "
-          f"{double['losses'][-1].item():.4f}, norms {double['grad_norms'].min():.2f} to {double['grad_norms'].max():.2f}")
+    print(save(out / case.name, model, masked_tensors(case.batches()), settings(case), single, double))
 
 
 # Heads of 12, which is no multiple of a vector, in all cases but the first.
@@ -184,18 +172,5 @@ CASES = [
 ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "masked_language")
-    parser.add_argument("--only", nargs="*", help="names of cases; all of them otherwise")
-    arguments = parser.parse_args()
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)
-    transformers.utils.logging.disable_progress_bar()
-    for case in CASES:
-        if not arguments.only or case.name in arguments.only:
-            write(case, arguments.out)
-
-
 if __name__ == "__main__":
-    main()
+    write_cases(__doc__, "masked_language", CASES, write)

@@ -10,6 +10,7 @@ the float64 one that is stored). Same versions, same bytes.
 import argparse
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -195,34 +196,39 @@ def settings(case: Case) -> dict:
     }
 
 
-def write(case: Case, out: Path) -> None:
-    folder = out / case.name
+def save(folder: Path, model: torch.nn.Module, tensors: dict, description: dict, single: dict, double: dict) -> str:
+    """Writes the four files of a case; `tensors` are the batches, `single` and `double` the results in both precisions."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = case.build()
     model.save_pretrained(folder)
-    double = compute(case, copy.deepcopy(model).double())
-    single = compute(case, model)
-    tensors = batch_tensors(case.batches()) | double
-    save_file({name: stored(name, tensor) for name, tensor in tensors.items()}, folder / "golden.safetensors")
-    description = settings(case) | {"float32_relative_errors": float32_errors(single, double)}
+    everything = tensors | double
+    save_file({name: stored(name, tensor) for name, tensor in everything.items()}, folder / "golden.safetensors")
+    description = description | {"float32_relative_errors": float32_errors(single, double)}
     (folder / "golden.json").write_text(json.dumps(description, indent=2) + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1000
-    print(f"{case.name}: {size:.0f} KB, loss {double['loss'].item():.4f}, "
-          f"after {STEPS} steps {double['losses'][-1].item():.4f}, {description['float32_relative_errors']}")
+    return (f"{folder.name}: {size:.0f} KB, loss {double['loss'].item():.4f}, "
+            f"after {STEPS} steps {double['losses'][-1].item():.4f}, {description['float32_relative_errors']}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "models")
+def write(case: Case, out: Path) -> None:
+    model = case.build()
+    double = compute(case, copy.deepcopy(model).double())
+    single = compute(case, model)
+    print(save(out / case.name, model, batch_tensors(case.batches()), settings(case), single, double))
+
+
+def write_cases(description: str, default_out: str, cases: list[Case], write_case: Callable[[Case, Path], None]) -> None:
+    """The command line of a script that writes goldens."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / default_out)
     parser.add_argument("--only", nargs="*", help="names of cases; all of them otherwise")
     arguments = parser.parse_args()
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
-    for case in CASES:
+    for case in cases:
         if not arguments.only or case.name in arguments.only:
-            write(case, arguments.out)
+            write_case(case, arguments.out)
 
 
 if __name__ == "__main__":
-    main()
+    write_cases(__doc__, "models", CASES, write)
