@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn a_switch_is_on_or_off() {
-        assert!(train("no_header = true", &[]).unwrap().data.reading.no_header);
-        assert!(!train("no_header = false", &[]).unwrap().data.reading.no_header);
+        assert!(train("no_header = true", &[]).unwrap().data.reading.lines.no_header);
+        assert!(!train("no_header = false", &[]).unwrap().data.reading.lines.no_header);
     }
 
     #[test]

@@ -16,6 +16,30 @@ pub struct ReadingArgs {
     /// Column with the second text of a pair.
     #[arg(long, value_name = "COLUMN")]
     pub text_pair_column: Option<String>,
+    #[command(flatten)]
+    pub lines: LineArgs,
+}
+
+impl ReadingArgs {
+    /// How files are read.
+    pub fn options(&self) -> ReadOptions {
+        self.lines.options()
+    }
+
+    /// Which columns the texts are in.
+    pub fn columns(&self) -> ColumnOptions {
+        ColumnOptions {
+            text: self.text_column.clone(),
+            pair: self.text_pair_column.clone(),
+            ..ColumnOptions::default()
+        }
+    }
+}
+
+/// How the lines of text files are read.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct LineArgs {
     /// CSV and TSV files have no header; columns are column_1, column_2, …
     #[arg(long)]
     pub no_header: bool,
@@ -25,12 +49,12 @@ pub struct ReadingArgs {
     /// Read bytes that are not UTF-8 as U+FFFD instead of refusing the file.
     #[arg(long)]
     pub lossy: bool,
-    /// The longest line, or CSV record, that is read.
+    /// The longest line, CSV record or document of plain text that is read.
     #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_line_bytes)]
     pub max_line_bytes: usize,
 }
 
-impl ReadingArgs {
+impl LineArgs {
     /// How files are read.
     pub fn options(&self) -> ReadOptions {
         ReadOptions {
@@ -39,15 +63,6 @@ impl ReadingArgs {
             lossy: self.lossy,
             max_line_bytes: self.max_line_bytes,
             ..ReadOptions::default()
-        }
-    }
-
-    /// Which columns the texts are in.
-    pub fn columns(&self) -> ColumnOptions {
-        ColumnOptions {
-            text: self.text_column.clone(),
-            pair: self.text_pair_column.clone(),
-            ..ColumnOptions::default()
         }
     }
 }

@@ -61,9 +61,9 @@ impl PredictArgs {
             ("--text-pair-column", input.columns.pair.clone().unwrap_or_default()),
             ("--max-samples", self.max_samples.map(|most| most.to_string()).unwrap_or_default()),
             ("--raw-scores", self.raw_scores.to_string()),
-            ("--no-header", reading.no_header.to_string()),
-            ("--no-quoting", reading.no_quoting.to_string()),
-            ("--lossy", reading.lossy.to_string()),
+            ("--no-header", reading.lines.no_header.to_string()),
+            ("--no-quoting", reading.lines.no_quoting.to_string()),
+            ("--lossy", reading.lines.lossy.to_string()),
         ];
         Ok(settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }

@@ -1,15 +1,13 @@
 //! What a pretraining run shows on standard error.
 
-use crate::terminal::{DownloadBars, bar, rate, short};
+use crate::terminal::{DownloadBars, bar, clock, rate, short};
 use indicatif::ProgressBar;
 use serin::fine_tune::Console;
 use serin::train::{Event, HeldOut, StepReport, TrainError};
 use serin_checkpoint::hub::Progress;
-use std::time::Duration;
 
 const TRAIN: &str = "{prefix} {wide_bar} {pos}/{len} [{elapsed}<{eta}, {msg}]";
 const EVALUATE: &str = "evaluating {pos}/{len} [{elapsed_precise}<{eta_precise}, {per_sec}]";
-const SPINNER: &str = "{spinner} {msg} [{elapsed}]";
 
 /// Bars and lines.
 pub(super) struct PretrainConsole {
@@ -54,8 +52,8 @@ impl PretrainConsole {
         }
         bar.inc(1);
         let elapsed = bar.elapsed().as_secs_f64().max(1e-9);
-        let (steps, tokens) = self.began_at;
-        let tokens = *self.began_at.1.get_or_insert(tokens.unwrap_or(report.tokens_seen));
+        let steps = self.began_at.0;
+        let tokens = *self.began_at.1.get_or_insert(report.tokens_seen);
         let done = bar.position().saturating_sub(steps) as f64;
         let mut message = format!(
             "{}, {:.0} tokens/s, loss={:.4}",
@@ -107,12 +105,8 @@ impl Console for PretrainConsole {
 
     fn progress(&mut self, what: &str, state: &str) {
         let quiet = self.quiet;
-        let spinner = self.other.get_or_insert_with(|| {
-            let spinner = bar(0, SPINNER, quiet);
-            spinner.enable_steady_tick(Duration::from_millis(200));
-            spinner
-        });
-        spinner.set_message(format!("{what}: {state}"));
+        let line = self.other.get_or_insert_with(|| clock(quiet));
+        line.set_message(format!("{what}: {state}"));
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<(), TrainError> {
