@@ -1,5 +1,6 @@
 //! `serin pretrain`: what can be typed, and what it means.
 
+use super::run::refuse_zero;
 use super::{DeviceArgs, DocumentArgs, NormalizationArg, ReportToArg, RunArgs, TrainingArgs};
 use clap::{Args, ValueEnum};
 use serin::corpus::{CorpusSettings, CorpusSources, Packing};
@@ -113,6 +114,9 @@ pub enum PackingArg {
 impl PretrainArgs {
     /// What was asked for.
     pub fn options(&self, command: String) -> Result<PretrainOptions, serin::SerinError> {
+        self.training.refuse_odd_numbers()?;
+        self.run.refuse_odd_numbers()?;
+        refuse_zero(&[("--eval-steps", self.eval_steps)])?;
         let device = self.device.options();
         let settings = self.settings(device.precision)?;
         let validation_fraction = if self.validation_file.is_empty() { self.validation_fraction } else { 0.0 };

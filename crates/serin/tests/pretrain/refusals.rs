@@ -91,7 +91,11 @@ fn settings_that_make_no_sense() {
         ("--hidden-dropout-prob=1.5", "hidden_dropout_prob"),
         ("--attention-probs-dropout-prob=nan", "attention_probs_dropout_prob"),
         ("--num-train-epochs=0", "num_train_epochs"),
-        ("--max-steps=0", "max_steps"),
+        ("--max-steps=0", "--max-steps 0"),
+        ("--max-steps=-5", "--max-steps -5"),
+        ("--save-steps=0", "--save-steps 0"),
+        ("--logging-steps=0", "--logging-steps 0"),
+        ("--eval-steps=0", "--eval-steps 0"),
         ("--micro-batch-tokens=0", "micro_batch_tokens"),
         ("--micro-batch-tokens=18446744073709551615", "micro_batch_tokens"),
     ] {
