@@ -1,0 +1,162 @@
+// Tiles of 16-bit numbers in shared memory and their products on tensor cores, for head widths of 32 and 64.
+//
+// A block has four warps; each owns 16 of the tile's 64 rows, so that the softmax of a row stays within four lanes and
+// warps meet only where tiles change. mma.sync m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"): lane 4g + t holds
+// rows g and g + 8 and columns 2t and 2t + 1 of a 16 x 8 accumulator, in this order.
+
+#pragma once
+#include "attention.cuh"
+#include "tensor_core.cuh"
+
+constexpr unsigned WARPS = 4;
+constexpr unsigned THREADS = 32 * WARPS;
+// Rows of a warp.
+constexpr unsigned BAND = TILE / WARPS;
+
+// Elements of a tile [TILE, D].
+template <unsigned D>
+constexpr unsigned TILE_SIZE = TILE * D;
+
+// Where 16-byte chunk `chunk` of row `row` of a tile lies. A column of eight chunks, which ldmatrix reads at once, is
+// spread over all 32 banks: 128 bytes hold one row of 64 or two of 32.
+template <unsigned D>
+__device__ inline unsigned swizzled(unsigned row, unsigned chunk) {
+    constexpr unsigned CHUNKS = D / 8, ROWS_A_LINE = 64 / D;
+    return row * D + (chunk ^ (row / ROWS_A_LINE) % CHUNKS) * 8;
+}
+
+// Starts copying `rows` rows (at most TILE are taken) of D elements, `stride` apart; zeros follow up to TILE.
+template <unsigned D>
+__device__ inline void load_tile(storage* tile, const storage* from, size_t stride, unsigned rows) {
+    constexpr unsigned CHUNKS = D / 8;
+#pragma unroll
+    for (unsigned i = 0; i < TILE * CHUNKS / THREADS; i++) {
+        unsigned index = threadIdx.x + i * THREADS;
+        unsigned row = index / CHUNKS, chunk = index % CHUNKS;
+        cp_async_16(tile + swizzled<D>(row, chunk), from + row * stride + chunk * 8, row < rows);
+    }
+}
+
+// The 16 rows from `first` on as the left side of a product.
+template <unsigned D>
+__device__ inline void load_left(unsigned (&left)[D / 16][4], const storage* tile, unsigned first) {
+    unsigned lane = threadIdx.x % 32;
+#pragma unroll
+    for (unsigned k = 0; k < D / 16; k++) {
+        ldmatrix_x4(left[k], tile + swizzled<D>(first + lane % 16, 2 * k + lane / 16));
+    }
+}
+
+// The same with rows 2g and 2g + 1 as the fragment's rows g and g + 8: a lane then holds neighbouring rows.
+template <unsigned D>
+__device__ inline void load_left_paired(unsigned (&left)[D / 16][4], const storage* tile, unsigned first) {
+    unsigned lane = threadIdx.x % 32;
+#pragma unroll
+    for (unsigned k = 0; k < D / 16; k++) {
+        ldmatrix_x4(left[k], tile + swizzled<D>(first + 2 * (lane % 8) + lane / 8 % 2, 2 * k + lane / 16));
+    }
+}
+
+// product = left tile^T over the tile's rows first .. first + COLUMNS.
+template <unsigned D, unsigned COLUMNS>
+__device__ inline void multiply_transposed(
+    float (&product)[COLUMNS / 8][4], const unsigned (&left)[D / 16][4], const storage* tile, unsigned first
+) {
+    unsigned lane = threadIdx.x % 32;
+#pragma unroll
+    for (unsigned n = 0; n < COLUMNS / 8; n += 2) {
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            product[n][i] = product[n + 1][i] = 0.0f;
+        }
+#pragma unroll
+        for (unsigned k = 0; k < D / 16; k++) {
+            unsigned right[4];
+            ldmatrix_x4(right, tile + swizzled<D>(first + 8 * n + lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
+            mma_16x8x16(product[n], left[k], right[0], right[1]);
+            mma_16x8x16(product[n + 1], left[k], right[2], right[3]);
+        }
+    }
+}
+
+// sum += left tile over the tile's rows first .. first + ROWS.
+template <unsigned D, unsigned ROWS>
+__device__ inline void multiply_add(
+    float (&sum)[D / 8][4], const unsigned (&left)[ROWS / 16][4], const storage* tile, unsigned first
+) {
+    unsigned lane = threadIdx.x % 32;
+#pragma unroll
+    for (unsigned k = 0; k < ROWS / 16; k++) {
+#pragma unroll
+        for (unsigned n = 0; n < D / 8; n += 2) {
+            unsigned right[4];
+            ldmatrix_x4_trans(right, tile + swizzled<D>(first + 16 * k + lane % 16, n + lane / 16));
+            mma_16x8x16(sum[n], left[k], right[0], right[1]);
+            mma_16x8x16(sum[n + 1], left[k], right[2], right[3]);
+        }
+    }
+}
+
+// An accumulator, rounded, as the left side of the next product: both layouts agree.
+template <unsigned COLUMNS>
+__device__ inline void round_left(unsigned (&left)[COLUMNS / 16][4], const float (&product)[COLUMNS / 8][4]) {
+#pragma unroll
+    for (unsigned k = 0; k < COLUMNS / 16; k++) {
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            const float* pair = &product[2 * k + i / 2][i % 2 * 2];
+            left[k][i] = pack(pair[0], pair[1]);
+        }
+    }
+}
+
+template <unsigned N>
+__device__ inline void clear(float (&sum)[N][4]) {
+#pragma unroll
+    for (unsigned n = 0; n < N; n++) {
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            sum[n][i] = 0.0f;
+        }
+    }
+}
+
+// Of the four lanes that hold a row.
+__device__ inline float row_sum(float value) {
+    value += __shfl_xor_sync(ALL_LANES, value, 1);
+    return value + __shfl_xor_sync(ALL_LANES, value, 2);
+}
+
+__device__ inline float row_max(float value) {
+    value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, 1));
+    return fmaxf(value, __shfl_xor_sync(ALL_LANES, value, 2));
+}
+
+// Writes a warp's 16 rows, of which the first `rows` exist, each times its half's factor (rows 0..8 and 8..16 of the
+// fragment); through the warp's own part of shared memory, so that a row leaves in 16-byte pieces.
+// `paired`: as load_left_paired took them.
+template <unsigned D, bool PAIRED>
+__device__ inline void store_rows(
+    storage* to, size_t stride, unsigned rows, const float (&sum)[D / 8][4], const float (&factor)[2], storage* band
+) {
+    constexpr unsigned CHUNKS = D / 8;
+    unsigned lane = threadIdx.x % 32;
+#pragma unroll
+    for (unsigned half = 0; half < 2; half++) {
+        unsigned row = PAIRED ? lane / 4 * 2 + half : lane / 4 + half * 8;
+#pragma unroll
+        for (unsigned n = 0; n < CHUNKS; n++) {
+            unsigned both = pack(sum[n][2 * half] * factor[half], sum[n][2 * half + 1] * factor[half]);
+            *reinterpret_cast<unsigned*>(band + swizzled<D>(row, n) + lane % 4 * 2) = both;
+        }
+    }
+    __syncwarp();
+#pragma unroll
+    for (unsigned i = 0; i < BAND * CHUNKS / 32; i++) {
+        unsigned index = lane + i * 32;
+        unsigned row = index / CHUNKS, chunk = index % CHUNKS;
+        if (row < rows) {
+            copy_16(to + row * stride + chunk * 8, band + swizzled<D>(row, chunk));
+        }
+    }
+}
