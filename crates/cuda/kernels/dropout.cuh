@@ -43,3 +43,9 @@ __device__ inline void drop(const Dropout& dropout, unsigned row_key, unsigned c
         values[i + 1] = draws >> 16 >= dropout.threshold ? values[i + 1] * dropout.scale : 0.0f;
     }
 }
+
+// The same for one element.
+__device__ inline float drop_one(const Dropout& dropout, unsigned row_key, unsigned column, float value) {
+    unsigned draws = dropout_draws(row_key, column / 2), draw = column % 2 ? draws >> 16 : draws & 0xffff;
+    return draw >= dropout.threshold ? value * dropout.scale : 0.0f;
+}
