@@ -1,11 +1,11 @@
 // Self-attention inside each packed sequence, forward: FlashAttention-2 (Dao 2023, algorithm 1).
 //
-// A block takes 64 queries of one head and walks over the keys of their sequence, 64 at a time; scores stay in registers.
-// 64 x 64 rather than 128 x 64: sequences of a batch of texts are short (IMDB: about 230 tokens), so that larger tiles
-// would be half empty; and with 32 KB of shared memory and about 128 registers a thread four blocks share a
-// multiprocessor, one's exponentials and mask bits (for heads of 32 the larger part of the work) beside another's
-// products. The next keys and values are copied while these are used; the queries wait in the second half of the buffers
-// before that. Every row sees its keys in order from the first, whatever lies beside its sequence.
+// A block takes 64 queries of one head and walks over the keys of their sequence, 64 at a time; scores stay in
+// registers. 64 x 64 rather than 128 x 64: sequences of a batch of texts are short (IMDB: about 230 tokens), so that
+// larger tiles would be half empty; and with at most 32 KB of shared memory four or five blocks share a multiprocessor,
+// one's exponentials and mask bits (for heads of 32 the larger part of the work) beside another's products. The next
+// keys and values are copied while these are used; before that the queries wait in the second half of their buffers.
+// Every row sees its keys in order from the first, whatever lies beside its sequence.
 
 #include "attention.cuh"
 #include "attention_plain.cuh"
@@ -54,19 +54,6 @@ __device__ inline void soften(
     }
 }
 
-// Scores of keys behind the sequence's last: `keys` of the tile exist.
-__device__ inline void hide_absent(float (&scores)[TILE / 8][4], unsigned keys) {
-#pragma unroll
-    for (unsigned n = 0; n < TILE / 8; n++) {
-#pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-            if (8 * n + threadIdx.x % 4 * 2 + i % 2 >= keys) {
-                scores[n][i] = -infinity();
-            }
-        }
-    }
-}
-
 // Drops of the probabilities of the tile's keys, the first at position `first_key`; the scale is the output's.
 __device__ inline void drop_keys(
     float (&probabilities)[TILE / 8][4], const unsigned (&row_keys)[2], unsigned first_key, unsigned threshold
@@ -83,6 +70,10 @@ __device__ inline void drop_keys(
         }
     }
 }
+
+// Blocks of a multiprocessor that registers shall suffice for.
+template <unsigned D>
+constexpr unsigned RESIDENT = D == 64 ? 4 : 5;
 
 // Two tiles of each.
 template <unsigned D>
@@ -136,7 +127,7 @@ __device__ inline void attend(
         float scores[TILE / 8][4];
         multiply_transposed<D, TILE>(scores, left, keys + stage, 0);
         if (tile.length - index * TILE < TILE) {
-            hide_absent(scores, tile.length - index * TILE);
+            hide_absent<TILE>(scores, tile.length - index * TILE);
         }
         soften<D>(scores, sum, softmax, scale * LOG2_E);
         if (DROPOUT) {
@@ -167,8 +158,9 @@ __device__ inline void attend(
 
 }  // namespace
 
+// head_dim is D.
 #define ATTENTION(D)                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(THREADS) attention_##D(                                               \
+    extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT<D>) attention_##D(                                  \
         const storage* qkv, const unsigned* offsets, const unsigned* tiles, unsigned rows, unsigned heads, unsigned,   \
         float scale, Dropout dropout, float* log_sum_exp, storage* out                                                 \
     ) {                                                                                                                \
@@ -185,7 +177,6 @@ __device__ inline void attend(
     }                                                                                                                  \
     EXPORT_KERNEL(attention_##D)
 
-// head_dim is D.
 ATTENTION(32)
 ATTENTION(64)
 #endif
@@ -208,12 +199,12 @@ extern "C" __global__ void __launch_bounds__(PLAIN_THREADS) attention_plain(
     load_rows(shared.own, columns, queries + start * stride, stride, tile.length - start, BLOCK_OWN, head_dim);
 
     unsigned first_query = start + warp * OWN;
-    unsigned row_keys[OWN] = {};
+    unsigned row_keys[OWN];
     float maximum[OWN], total[OWN], sums[OWN][SPANS];
     clear(sums);
 #pragma unroll
     for (unsigned i = 0; i < OWN; i++) {
-        row_keys[i] = dropout.threshold ? mask_key(dropout, tile.sequence, heads, head, first_query + i) : 0;
+        row_keys[i] = mask_key(dropout, tile.sequence, heads, head, first_query + i);
         maximum[i] = -infinity();
         total[i] = 0.0f;
     }
@@ -238,10 +229,7 @@ extern "C" __global__ void __launch_bounds__(PLAIN_THREADS) attention_plain(
             for (unsigned span = 0; span < SPANS; span++) {
                 sums[i][span] *= correction;
             }
-            if (dropout.threshold && !keeps(row_keys[i], key, dropout.threshold)) {
-                weight = 0.0f;
-            }
-            shared.weights[i * OTHERS + lane] = weight;
+            shared.weights[i * OTHERS + lane] = weight * mask_of(dropout, row_keys[i], key);
         }
         __syncwarp();
         add_weighted(sums, shared.weights, shared.others_second, head_dim);
@@ -252,8 +240,7 @@ extern "C" __global__ void __launch_bounds__(PLAIN_THREADS) attention_plain(
         float sum = warp_sum(total[i]);
         unsigned query = first_query + i;
         if (query < tile.length) {
-            float factor = (dropout.threshold ? dropout.scale : 1.0f) / sum;
-            store_row(out + (tile.first + query) * width + head * head_dim, sums[i], factor, head_dim);
+            store_row(out + (tile.first + query) * width + head * head_dim, sums[i], 1.0f / sum, head_dim);
             if (log_sum_exp && lane == 0) {
                 log_sum_exp[size_t(head) * rows + tile.first + query] = maximum[i] + logf(sum);
             }

@@ -35,7 +35,9 @@ __device__ inline Tile block_tile(const unsigned* tiles, const unsigned* offsets
 }
 
 // The key of a query's mask bits; columns are the positions of keys.
-__device__ inline unsigned mask_key(const Dropout& dropout, unsigned sequence, unsigned heads, unsigned head, unsigned query) {
+__device__ inline unsigned mask_key(
+    const Dropout& dropout, unsigned sequence, unsigned heads, unsigned head, unsigned query
+) {
     unsigned long long row = (unsigned long long)sequence * heads + head;
     return dropout_row_key(dropout, row << 32 | query);
 }
@@ -49,8 +51,12 @@ __device__ inline bool keeps_odd(unsigned draws, unsigned threshold) {
     return draws >> 16 >= threshold;
 }
 
-// Whether column `key` of the row is kept.
-__device__ inline bool keeps(unsigned row_key, unsigned key, unsigned threshold) {
+// What the probability of key `key` of the row is multiplied by.
+__device__ inline float mask_of(const Dropout& dropout, unsigned row_key, unsigned key) {
+    if (dropout.threshold == 0) {
+        return 1.0f;
+    }
     unsigned draws = dropout_draws(row_key, key / 2);
-    return key % 2 ? keeps_odd(draws, threshold) : keeps_even(draws, threshold);
+    bool keeps = key % 2 ? keeps_odd(draws, dropout.threshold) : keeps_even(draws, dropout.threshold);
+    return keeps ? dropout.scale : 0.0f;
 }

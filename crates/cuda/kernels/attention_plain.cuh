@@ -1,9 +1,9 @@
 // Attention's products in f32 on the ordinary cores: any storage type, heads of up to 256 columns.
 //
-// A block has four warps and takes 16 rows of its own (a quarter of a tile), four a warp, against 32 others at a time, one
-// a lane: dot products need no exchange between lanes, and what is summed over the others is spread over the lanes by
-// columns. Rows lie in shared memory in f32; those of the others are one element longer than a multiple of four, so that
-// a column of 32 rows touches all banks.
+// A block has four warps and takes 16 rows of its own (a quarter of a tile), four a warp, against 32 others at a time,
+// one a lane: dot products need no exchange between lanes, and what is summed over the others is spread over the lanes
+// by columns. Rows lie in shared memory in f32; those of the others are one element longer than a multiple of four, so
+// that a column of 32 rows touches all banks.
 
 #pragma once
 #include "attention.cuh"

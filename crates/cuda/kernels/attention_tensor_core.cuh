@@ -1,8 +1,8 @@
 // Tiles of 16-bit numbers in shared memory and their products on tensor cores, for head widths of 32 and 64.
 //
 // A block has four warps; each owns 16 of the tile's 64 rows, so that the softmax of a row stays within four lanes and
-// warps meet only where tiles change. mma.sync m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"): lane 4g + t holds
-// rows g and g + 8 and columns 2t and 2t + 1 of a 16 x 8 accumulator, in this order.
+// warps meet only where tiles change. Lane 4g + t holds rows g and g + 8 and columns 2t and 2t + 1 of a 16 x 8
+// accumulator, as tensor_core.cuh says.
 
 #pragma once
 #include "attention.cuh"
@@ -117,6 +117,20 @@ __device__ inline void clear(float (&sum)[N][4]) {
 #pragma unroll
         for (unsigned i = 0; i < 4; i++) {
             sum[n][i] = 0.0f;
+        }
+    }
+}
+
+// Scores of keys behind the sequence's last: of these COLUMNS the first `keys` exist.
+template <unsigned COLUMNS>
+__device__ inline void hide_absent(float (&scores)[COLUMNS / 8][4], unsigned keys) {
+#pragma unroll
+    for (unsigned n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            if (8 * n + threadIdx.x % 4 * 2 + i % 2 >= keys) {
+                scores[n][i] = -infinity();
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 // Attention of each sequence's first row only, forward and backward: one stream over its keys and values.
 //
 // With one query a head there is no product for tensor cores, only memory to read once. A block takes one head of one
-// sequence. A group of lanes takes a key, 16 bytes of a 16-bit row a lane; groups that are neighbours take keys that are
-// neighbours, and two keys at a time keep enough reads on their way. Each group has a softmax of its own; in the end they
-// are joined, first in a warp, then among the warps, in an order that depends on nothing.
+// sequence. A group of lanes takes a key, 16 bytes of a 16-bit row a lane; neighbouring groups take neighbouring keys,
+// and two keys at a time keep enough reads on their way. Each group has a softmax of its own; in the end they are
+// joined, first in a warp, then among the warps, in a fixed order.
 
 #include "attention.cuh"
 
@@ -15,8 +15,8 @@ constexpr unsigned KEYS = 2;
 // Columns of the widest head.
 constexpr unsigned MAX_HEAD_DIM = 256;
 
-// How a row of D columns lies among the lanes of a group, VECTOR columns each: neighbours for the widths that models have;
-// D = 0 stands for any up to 256, a whole warp with every 32nd column a lane.
+// How a row of D columns lies among the lanes of a group, VECTOR columns each: neighbours for the widths that models
+// have; D = 0 stands for any up to 256, a whole warp with every 32nd column a lane.
 template <unsigned D>
 struct Slices {
     static constexpr unsigned LANES = D == 0 ? WARP : D / VECTOR;
@@ -163,9 +163,7 @@ __device__ inline void attend(
             unsigned position = start + i * Slice::GROUPS + Slice::group();
             float weight = position < length ? exp2f(score[i] - larger) : 0.0f;
             mine.total += weight;
-            if (dropout.threshold && !keeps(row_key, position, dropout.threshold)) {
-                weight = 0.0f;
-            }
+            weight *= mask_of(dropout, row_key, position);
 #pragma unroll
             for (unsigned column = 0; column < VECTOR; column++) {
                 mine.sums[column] += weight * value[i][column];
@@ -191,7 +189,7 @@ __device__ inline void attend(
         sum += column < head_dim ? shared.sums[warp][column] * take : 0.0f;
     }
     if (column < head_dim) {
-        out[at + column] = from_float<storage>(sum * ((dropout.threshold ? dropout.scale : 1.0f) / total));
+        out[at + column] = from_float<storage>(sum / total);
     }
     if (log_sum_exp && threadIdx.x == 0) {
         log_sum_exp[size_t(head) * sequences + sequence] = maximum * LN_2 + logf(total);
@@ -234,10 +232,8 @@ __device__ inline void gradient(
 #pragma unroll
         for (unsigned i = 0; i < KEYS; i++) {
             unsigned position = start + i * Slice::GROUPS + Slice::group();
-            float score = Slice::dot(query, key[i]), d_probability = Slice::dot(d_output, value[i]), mask = 1.0f;
-            if (dropout.threshold) {
-                mask = keeps(row_key, position, dropout.threshold) ? dropout.scale : 0.0f;
-            }
+            float score = Slice::dot(query, key[i]), d_probability = Slice::dot(d_output, value[i]);
+            float mask = mask_of(dropout, row_key, position);
             if (position < length) {
                 float probability = exp2f(score * (scale * LOG2_E) - shift);
                 float d_score = probability * (mask * d_probability - delta) * scale;
