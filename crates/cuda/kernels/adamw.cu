@@ -48,16 +48,15 @@ __device__ inline void update(
 extern "C" __global__ void __launch_bounds__(THREADS) adamw(
     const AdamwSlot* slots, unsigned slot_count, const AdamwFactors* all_factors
 ) {
-    const AdamwSlot& slot = slot_of_block(slots, slot_count);
+    const auto chunk = chunk_of_block(slots, slot_count);
     const AdamwFactors factors = *all_factors;
+    const AdamwSlot& slot = chunk.slot;
     const float keep = slot.keep, step_size = slot.step_size;
-    unsigned long long offset = (blockIdx.x - slot.first_chunk) * CHUNK;
-    unsigned long long left = slot.len - offset;
-    unsigned count = left < CHUNK ? unsigned(left) : CHUNK;
-    float* parameter = slot.parameter + offset;
-    const float* gradient = slot.gradient + offset;
-    float* first = slot.first_moment + offset;
-    float* second = slot.second_moment + offset;
+    const unsigned count = chunk.count;
+    float* parameter = slot.parameter + chunk.first;
+    const float* gradient = slot.gradient + chunk.first;
+    float* first = slot.first_moment + chunk.first;
+    float* second = slot.second_moment + chunk.first;
 #pragma unroll 2
     for (unsigned i = threadIdx.x; i < count / 4; i += THREADS) {
         float4 g = reinterpret_cast<const float4*>(gradient)[i];

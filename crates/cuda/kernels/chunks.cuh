@@ -6,17 +6,27 @@
 // Elements of a chunk.
 constexpr unsigned CHUNK = 16384;
 
-// The slot that this block's chunk belongs to: the last one that does not begin after it.
+// Elements first .. first + count of a slot's tensor.
 template <typename Slot>
-__device__ inline const Slot& slot_of_block(const Slot* slots, unsigned slot_count) {
-    unsigned first = 0, end = slot_count;
-    while (end - first > 1) {
-        unsigned middle = (first + end) / 2;
+struct Chunk {
+    const Slot& slot;
+    unsigned long long first;
+    unsigned count;
+};
+
+// This block's chunk, of the last slot that does not begin after it.
+template <typename Slot>
+__device__ inline Chunk<Slot> chunk_of_block(const Slot* slots, unsigned slot_count) {
+    unsigned at = 0, end = slot_count;
+    while (end - at > 1) {
+        unsigned middle = (at + end) / 2;
         if (slots[middle].first_chunk <= blockIdx.x) {
-            first = middle;
+            at = middle;
         } else {
             end = middle;
         }
     }
-    return slots[first];
+    const Slot& slot = slots[at];
+    unsigned long long first = (blockIdx.x - slot.first_chunk) * CHUNK, left = slot.len - first;
+    return Chunk<Slot>{slot, first, left < CHUNK ? unsigned(left) : CHUNK};
 }

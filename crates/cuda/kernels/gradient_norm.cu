@@ -22,11 +22,9 @@ __device__ inline double square(float value) {
 extern "C" __global__ void __launch_bounds__(THREADS) gradient_norm(
     const GradientSlot* slots, unsigned slot_count, double* partials
 ) {
-    const GradientSlot& slot = slot_of_block(slots, slot_count);
-    unsigned long long first = (blockIdx.x - slot.first_chunk) * CHUNK;
-    unsigned long long left = slot.len - first;
-    const float* values = slot.values + first;
-    unsigned count = left < CHUNK ? unsigned(left) : CHUNK;
+    const auto chunk = chunk_of_block(slots, slot_count);
+    const float* values = chunk.slot.values + chunk.first;
+    const unsigned count = chunk.count;
     const float4* fours = reinterpret_cast<const float4*>(values);
     double sum = 0.0;
 #pragma unroll 4

@@ -6,7 +6,7 @@
 
 #include "layer_norm.cuh"
 
-extern "C" __global__ void __launch_bounds__(WARP* ROW_WARPS) add_layer_norm(
+extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS) add_layer_norm(
     storage* x, const storage* residual, Dropout dropout, const float* weight, const float* bias, float epsilon,
     unsigned rows, unsigned width, float* statistics, storage* y
 ) {
@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(WARP* ROW_WARPS) add_layer_norm(
 }
 EXPORT_KERNEL(add_layer_norm)
 
-extern "C" __global__ void __launch_bounds__(WARP* WIDE_WARPS) add_layer_norm_wide(
+extern "C" __global__ void __launch_bounds__(WARP * WIDE_WARPS) add_layer_norm_wide(
     storage* x, const storage* residual, Dropout dropout, const float* weight, const float* bias, float epsilon,
     unsigned, unsigned width, float* statistics, storage* y
 ) {

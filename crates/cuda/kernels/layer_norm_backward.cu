@@ -3,8 +3,8 @@
 //
 // With n = (s - mean) / σ and g = dy γ: ds = (g - mean(g) - n mean(g n)) / σ. As in the forward pass a warp has a row in
 // registers; a block's warps go through the rows of its part, keep dγ and dβ of their columns in registers too, and add
-// them up at the end, warp after warp. At most 384 blocks, about as many as 132 multiprocessors hold at once: the partial
-// sums stay small beside the rows.
+// them up at the end, warp after warp. At most 384 blocks, three on each of an H100's 132 multiprocessors (so no more than
+// 168 registers): all run at once, and the partial sums stay small beside the rows.
 
 #include "layer_norm.cuh"
 
@@ -20,7 +20,7 @@ __device__ inline Part part_of(unsigned rows) {
 }
 
 // partials[part] = dγ, dβ of the part's rows, `[2, width]`.
-extern "C" __global__ void __launch_bounds__(WARP* ROW_WARPS) add_layer_norm_backward(
+extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS, 3) add_layer_norm_backward(
     const storage* dy, const storage* sum, const float* statistics, const float* weight, unsigned rows, unsigned width,
     Dropout dropout, storage* d_sum, storage* d_x, float* partials
 ) {
@@ -99,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(WARP* ROW_WARPS) add_layer_norm_bac
 }
 EXPORT_KERNEL(add_layer_norm_backward)
 
-extern "C" __global__ void __launch_bounds__(WARP* WIDE_WARPS) add_layer_norm_backward_wide(
+extern "C" __global__ void __launch_bounds__(WARP * WIDE_WARPS) add_layer_norm_backward_wide(
     const storage* dy, const storage* sum, const float* statistics, const float* weight, unsigned rows, unsigned width,
     Dropout dropout, storage* d_sum, storage* d_x, float* partials
 ) {

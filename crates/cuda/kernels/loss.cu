@@ -55,7 +55,7 @@ __device__ inline float sum_of_losses(
     return warp_sum(loss);
 }
 
-extern "C" __global__ void __launch_bounds__(WARP* ROW_WARPS) loss(
+extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS) loss(
     unsigned kind, const float* logits, const float* targets, unsigned rows, unsigned labels, float gradient_scale,
     float* losses, float* d_logits
 ) {
