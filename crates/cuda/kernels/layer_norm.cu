@@ -6,6 +6,7 @@
 
 #include "layer_norm.cuh"
 
+// s = residual + dropout(x) of a row, over s in x with statistics; y = γ (s - mean) / √(var + ε) + β.
 extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS) add_layer_norm(
     storage* x, const storage* residual, Dropout dropout, const float* weight, const float* bias, float epsilon,
     unsigned rows, unsigned width, float* statistics, storage* y
@@ -16,14 +17,8 @@ extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS) add_layer_norm(
     }
     size_t start = size_t(row) * width;
     unsigned key = dropout_row_key(dropout, row);
-    float values[CHUNKS][VECTOR];
-    float sum = 0.0f;
-#pragma unroll
-    for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
-        unsigned column = chunk_column(chunk);
-        if (column >= width) {
-            continue;
-        }
+    float values[CHUNKS][VECTOR], sum = 0.0f;
+    for_chunks(width, [&](unsigned chunk, unsigned column) {
         load(x + start + column, values[chunk]);
         if (dropout.threshold != 0) {
             drop(dropout, key, column, values[chunk]);
@@ -40,40 +35,34 @@ extern "C" __global__ void __launch_bounds__(WARP * ROW_WARPS) add_layer_norm(
         for (unsigned i = 0; i < VECTOR; i++) {
             sum += values[chunk][i];
         }
-    }
-    float mean = warp_sum(sum) / float(width);
-    float squares = 0.0f;
-#pragma unroll
-    for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
+    });
+    float mean = warp_sum(sum) / float(width), squares = 0.0f;
+    for_chunks(width, [&](unsigned chunk, unsigned) {
 #pragma unroll
         for (unsigned i = 0; i < VECTOR; i++) {
-            float deviation = values[chunk][i] - mean;
-            squares += chunk_column(chunk) < width ? deviation * deviation : 0.0f;
+            values[chunk][i] -= mean;
+            squares += values[chunk][i] * values[chunk][i];
         }
-    }
+    });
     float inverse = 1.0f / sqrtf(warp_sum(squares) / float(width) + epsilon);
     if (statistics != nullptr && threadIdx.x % WARP == 0) {
         statistics[2 * size_t(row)] = mean;
         statistics[2 * size_t(row) + 1] = inverse;
     }
-#pragma unroll
-    for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
-        unsigned column = chunk_column(chunk);
-        if (column >= width) {
-            continue;
-        }
+    for_chunks(width, [&](unsigned chunk, unsigned column) {
         float weights[VECTOR], biases[VECTOR];
         load(weight + column, weights);
         load(bias + column, biases);
 #pragma unroll
         for (unsigned i = 0; i < VECTOR; i++) {
-            values[chunk][i] = (values[chunk][i] - mean) * inverse * weights[i] + biases[i];
+            values[chunk][i] = values[chunk][i] * inverse * weights[i] + biases[i];
         }
         store(y + start + column, values[chunk]);
-    }
+    });
 }
 EXPORT_KERNEL(add_layer_norm)
 
+// The same for a row of any width.
 extern "C" __global__ void __launch_bounds__(WARP * WIDE_WARPS) add_layer_norm_wide(
     storage* x, const storage* residual, Dropout dropout, const float* weight, const float* bias, float epsilon,
     unsigned, unsigned width, float* statistics, storage* y
@@ -84,7 +73,7 @@ extern "C" __global__ void __launch_bounds__(WARP * WIDE_WARPS) add_layer_norm_w
     size_t start = size_t(row) * width;
     unsigned key = dropout_row_key(dropout, row);
     float sum = 0.0f;
-    for (unsigned column = threadIdx.x; column < width; column += WARP * WIDE_WARPS) {
+    for_columns(width, [&](unsigned column) {
         float value = to_float(x[start + column]);
         if (dropout.threshold != 0) {
             value = drop_one(dropout, key, column, value);
@@ -97,21 +86,19 @@ extern "C" __global__ void __launch_bounds__(WARP * WIDE_WARPS) add_layer_norm_w
         }
         values[column] = value;
         sum += value;
-    }
-    float mean = block_sum<WIDE_WARPS>(sum) / float(width);
-    float squares = 0.0f;
-    for (unsigned column = threadIdx.x; column < width; column += WARP * WIDE_WARPS) {
-        float deviation = values[column] - mean;
-        squares += deviation * deviation;
-    }
+    });
+    float mean = block_sum<WIDE_WARPS>(sum) / float(width), squares = 0.0f;
+    for_columns(width, [&](unsigned column) {
+        values[column] -= mean;
+        squares += values[column] * values[column];
+    });
     float inverse = 1.0f / sqrtf(block_sum<WIDE_WARPS>(squares) / float(width) + epsilon);
     if (statistics != nullptr && threadIdx.x == 0) {
         statistics[2 * size_t(row)] = mean;
         statistics[2 * size_t(row) + 1] = inverse;
     }
-    for (unsigned column = threadIdx.x; column < width; column += WARP * WIDE_WARPS) {
-        float value = (values[column] - mean) * inverse * weight[column] + bias[column];
-        y[start + column] = from_float<storage>(value);
-    }
+    for_columns(width, [&](unsigned column) {
+        y[start + column] = from_float<storage>(values[column] * inverse * weight[column] + bias[column]);
+    });
 }
 EXPORT_KERNEL(add_layer_norm_wide)

@@ -1,4 +1,4 @@
-// How rows lie over a warp in layer norm: lane l has columns 8 (32 c + l) .. + 8 of each chunk c, all in registers.
+// How a row lies over a warp in layer norm: lane l has columns 8 (32 c + l) .. + 8 of each chunk c, all in registers.
 
 #pragma once
 #include "dropout.cuh"
@@ -11,6 +11,23 @@ constexpr unsigned ROW_WARPS = 4;
 // Warps that share a row of any width.
 constexpr unsigned WIDE_WARPS = 8;
 
-__device__ inline unsigned chunk_column(unsigned chunk) {
-    return (chunk * WARP + threadIdx.x % WARP) * VECTOR;
+// Calls `body` with each of the lane's chunks that the row has, and its first column. Unrolled, so that an array indexed
+// by the chunk stays in registers.
+template <typename Body>
+__device__ inline void for_chunks(unsigned width, Body body) {
+#pragma unroll
+    for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
+        unsigned column = (chunk * WARP + threadIdx.x % WARP) * VECTOR;
+        if (column < width) {
+            body(chunk, column);
+        }
+    }
+}
+
+// Calls `body` with each of the thread's columns of a row that a block of WIDE_WARPS shares.
+template <typename Body>
+__device__ inline void for_columns(unsigned width, Body body) {
+    for (unsigned column = threadIdx.x; column < width; column += WARP * WIDE_WARPS) {
+        body(column);
+    }
 }
