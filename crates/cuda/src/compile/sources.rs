@@ -1,0 +1,74 @@
+//! The kernels' sources, in the binary.
+
+use serin_tensor::DType;
+
+/// A file of `kernels/`.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+}
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(Source { name: $name, text: include_str!(concat!("../../kernels/", $name)) }),*]
+    };
+}
+
+/// What others include.
+pub(super) const HEADERS: &[Source] = sources![
+    "activation.cuh",
+    "attention.cuh",
+    "attention_plain.cuh",
+    "attention_tensor_core.cuh",
+    "chunks.cuh",
+    "dropout.cuh",
+    "layer_norm.cuh",
+    "platform.cuh",
+    "reductions.cuh",
+    "storage.cuh",
+    "tensor_core.cuh",
+    "vectors.cuh",
+];
+
+/// Compiled for each storage type.
+const TYPED: &[Source] = sources![
+    "attention.cu",
+    "attention_backward.cu",
+    "column_sums.cu",
+    "dropout.cu",
+    "first_row_attention.cu",
+    "layer_norm.cu",
+    "layer_norm_backward.cu",
+    "product.cu",
+    "vocabulary_loss.cu",
+];
+
+/// Compiled once: types are arguments, or there are none.
+const UNTYPED: &[Source] = sources!["adamw.cu", "convert.cu", "embedding.cu", "gradient_norm.cu", "loss.cu", "rows.cu"];
+
+/// The source of a name that a launch uses.
+pub(super) fn find(name: &str) -> &'static Source {
+    TYPED.iter().chain(UNTYPED).find(|source| source.name == name).expect("launches name sources of kernels/")
+}
+
+/// All that can be asked to be compiled.
+pub(super) fn all() -> impl Iterator<Item = (&'static Source, DType)> {
+    let typed = TYPED.iter().flat_map(|source| [DType::F32, DType::BF16, DType::F16].map(|storage| (source, storage)));
+    typed.chain(UNTYPED.iter().map(|source| (source, DType::F32)))
+}
+
+#[test]
+fn every_file_of_the_folder_is_here() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".cu") || name.ends_with(".cuh"))
+        .collect();
+    let mut known: Vec<String> =
+        [HEADERS, TYPED, UNTYPED].into_iter().flatten().map(|source| source.name.to_owned()).collect();
+    files.sort();
+    known.sort();
+    assert_eq!(files, known);
+}

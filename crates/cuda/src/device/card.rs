@@ -1,0 +1,202 @@
+//! A card behind NVIDIA's driver: one context, one stream, and the kernels compiled for it.
+
+#![allow(unsafe_code)] // calls the driver
+
+use super::{Address, Device, Grid, libraries};
+use crate::compile::{Compiler, Image};
+use crate::error::CudaError;
+use crate::kernel::{Kernel, Program};
+use crate::launch::Argument;
+use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult, CUstream};
+use cudarc::driver::{DriverError, result};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// Dynamic shared memory that a kernel may use without asking.
+const SHARED_UNASKED: u32 = 48 << 10;
+
+/// A card, until the end of the process: its context is the process's primary one and is not released.
+pub(crate) struct Card {
+    name: String,
+    memory: usize,
+    context: sys::CUcontext,
+    stream: CUstream,
+    compiler: Compiler,
+    loaded: Mutex<Loaded>,
+}
+
+/// Handles of what is on the card already.
+#[derive(Default)]
+struct Loaded {
+    programs: HashMap<Program, CUmodule>,
+    kernels: HashMap<Kernel, (CUfunction, u32)>,
+}
+
+// SAFETY: the driver's handles may be used from any thread whose current context is set, and `bind` sets it before each use.
+unsafe impl Send for Card {}
+// SAFETY: as above; the driver synchronises access to a stream itself.
+unsafe impl Sync for Card {}
+
+/// The driver's words.
+fn said(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+    move |error| {
+        let text =
+            |words: Result<&std::ffi::CStr, DriverError>| words.map(|words| words.to_string_lossy().into_owned());
+        let name = text(error.error_name()).unwrap_or_else(|_| format!("{:?}", error.0));
+        let reason = text(error.error_string()).map_or(name.clone(), |words| format!("{words} ({name})"));
+        CudaError::Driver { call, reason }
+    }
+}
+
+impl Card {
+    /// Opens the card with this number and finds what compiles its kernels.
+    pub(crate) fn open(ordinal: u32, cache: Option<PathBuf>) -> Result<Card, CudaError> {
+        libraries::driver()?;
+        match result::init() {
+            Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => return Err(CudaError::NoCard),
+            other => other.map_err(said("starting the driver"))?,
+        }
+        let count = result::device::get_count().map_err(said("counting cards"))?;
+        if i64::from(ordinal) >= i64::from(count) {
+            return Err(CudaError::NoCard);
+        }
+        let device = result::device::get(ordinal as i32).map_err(said("opening the card"))?;
+        let name = result::device::get_name(device).map_err(said("asking for the card's name"))?;
+        // SAFETY: `device` is one that the driver just gave.
+        let attribute = |which| unsafe { result::device::get_attribute(device, which) }.map(|value| value as u32);
+        let capability = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+            .and_then(|major| Ok((major, attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?)))
+            .map_err(said("asking for the compute capability"))?;
+        if capability < (8, 0) {
+            return Err(CudaError::OldCard { card: name, capability });
+        }
+        let compiler = Compiler::new(capability, cache)?;
+        // SAFETY: as above.
+        let memory = unsafe { result::device::total_mem(device) }.map_err(said("asking for the card's memory"))?;
+        // SAFETY: as above; the context is made current before the stream is made in it.
+        let context = unsafe {
+            let context = result::primary_ctx::retain(device).map_err(said("opening a context"))?;
+            result::ctx::set_current(context).map_err(said("opening a context"))?;
+            context
+        };
+        let stream =
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(said("making a stream"))?;
+        Ok(Card { name, memory, context, stream, compiler, loaded: Mutex::default() })
+    }
+
+    /// The stream on which everything runs, for libraries that enqueue on their own.
+    pub(crate) fn stream(&self) -> CUstream {
+        self.stream
+    }
+
+    /// Makes the card's context that of this thread.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+        // SAFETY: the context lives as long as the process.
+        unsafe { result::ctx::set_current(self.context) }.map_err(said("entering the context"))
+    }
+
+    /// A kernel ready to launch with `shared` bytes of dynamic shared memory; compiled and loaded at its first use.
+    fn ready(&self, kernel: Kernel, shared: u32) -> Result<CUfunction, CudaError> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Loaded { programs, kernels } = &mut *loaded;
+        if let Some((function, granted)) = kernels.get_mut(&kernel) {
+            return raise_shared_memory(*function, granted, shared);
+        }
+        let module = match programs.get(&kernel.program) {
+            Some(module) => *module,
+            None => {
+                let Image(image) = self.compiler.image(kernel.program)?;
+                // SAFETY: the image is a CUBIN or PTX with its closing zero, as the compiler wrote it.
+                let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
+                let module = module.map_err(said("loading compiled kernels"))?;
+                programs.insert(kernel.program, module);
+                module
+            }
+        };
+        let name = CString::new(kernel.name).expect("kernels' names hold no zero");
+        // SAFETY: the module is loaded and never unloaded.
+        let function = unsafe { result::module::get_function(module, name) }.map_err(said("finding a kernel"))?;
+        let (function, granted) = kernels.entry(kernel).or_insert((function, SHARED_UNASKED));
+        raise_shared_memory(*function, granted, shared)
+    }
+}
+
+/// Asks for more dynamic shared memory where the kernel has been granted less.
+fn raise_shared_memory(function: CUfunction, granted: &mut u32, shared: u32) -> Result<CUfunction, CudaError> {
+    if shared > *granted {
+        let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function belongs to a module that is never unloaded.
+        unsafe { result::function::set_function_attribute(function, attribute, shared as i32) }
+            .map_err(said("asking for shared memory"))?;
+        *granted = shared;
+    }
+    Ok(function)
+}
+
+// SAFETY: `cuMemAlloc` gives the bytes that were asked for, aligned to at least 256.
+unsafe impl Device for Card {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn total_memory(&self) -> usize {
+        self.memory
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError> {
+        self.bind()?;
+        // SAFETY: the memory is handed on as bytes with anything in it.
+        match unsafe { result::malloc_sync(bytes) } {
+            Ok(address) => Ok(Some(address)),
+            Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
+            Err(error) => Err(said("allocating memory")(error)),
+        }
+    }
+
+    unsafe fn free(&self, address: Address) {
+        // A failure here can only repeat one that was reported: nobody is left to hear of it.
+        if self.bind().is_ok() {
+            // SAFETY: the caller's; the driver waits for what was enqueued.
+            let _ = unsafe { result::free_sync(address) };
+        }
+    }
+
+    unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the caller's; from pageable memory the driver has taken the bytes before it returns.
+        unsafe { result::memcpy_htod_async(to, bytes, self.stream) }.map_err(said("copying to the card"))
+    }
+
+    unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the caller's; and `bytes` is borrowed until the stream is done.
+        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream) }.map_err(said("copying from the card"))?;
+        self.synchronize()
+    }
+
+    unsafe fn fill_zero(&self, at: Address, bytes: usize) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(said("zeroing memory"))
+    }
+
+    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError> {
+        self.bind()?;
+        let function = self.ready(kernel, grid.shared)?;
+        let [x, y, z] = grid.blocks;
+        let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::address).collect();
+        // SAFETY: the caller's.
+        unsafe {
+            result::launch_kernel(function, (x, y, z), (grid.threads, 1, 1), grid.shared, self.stream, &mut pointers)
+        }
+        .map_err(said(kernel.name))
+    }
+
+    fn synchronize(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the stream lives as long as the process.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(said("waiting for the card"))
+    }
+}

@@ -1,0 +1,77 @@
+//! Something that holds memory and runs kernels: a card behind its driver, or the emulator that tests use.
+
+#![allow(unsafe_code)] // what a device is asked to do is sound only with the right addresses
+
+mod card;
+mod emulator;
+pub(crate) mod libraries;
+
+pub(crate) use card::Card;
+pub(crate) use emulator::Emulator;
+
+use crate::error::CudaError;
+use crate::kernel::Kernel;
+use crate::launch::Argument;
+
+/// A place in a device's memory. Host code never dereferences one (but the emulator, whose memory is the host's).
+pub(crate) type Address = u64;
+
+/// How many blocks of how many threads run a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    /// Blocks along x, y and z.
+    pub(crate) blocks: [u32; 3],
+    /// Threads of a block.
+    pub(crate) threads: u32,
+    /// Bytes of dynamic shared memory a block.
+    pub(crate) shared: u32,
+}
+
+/// A device with one queue: what is enqueued runs in that order.
+///
+/// # Safety
+/// What an implementation allocates must be memory of at least the asked size, aligned to 256 bytes, until it is freed.
+pub(crate) unsafe trait Device: Send + Sync {
+    /// For people: "NVIDIA H100 PCIe".
+    fn name(&self) -> &str;
+
+    /// Bytes of memory in all.
+    fn total_memory(&self) -> usize;
+
+    /// Memory with anything in it; `None` when there is not enough.
+    fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError>;
+
+    /// Gives memory back, after all that was enqueued.
+    ///
+    /// # Safety
+    /// `address` came from `allocate`, is not freed twice, and nothing enqueued later uses it.
+    unsafe fn free(&self, address: Address);
+
+    /// Copies to the device; `bytes` may change as soon as the call is over.
+    ///
+    /// # Safety
+    /// `bytes.len()` bytes from `to` are in one allocation.
+    unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
+
+    /// Copies to the host, after all that was enqueued.
+    ///
+    /// # Safety
+    /// `bytes.len()` bytes from `from` are in one allocation.
+    unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
+
+    /// Sets bytes to zero.
+    ///
+    /// # Safety
+    /// The range is in one allocation.
+    unsafe fn fill_zero(&self, at: Address, bytes: usize) -> Result<(), CudaError>;
+
+    /// Runs a kernel.
+    ///
+    /// # Safety
+    /// The arguments are those of the kernel in number, order and type, and what they point at on the device is memory of
+    /// the size that the kernel reads and writes.
+    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError>;
+
+    /// Waits for all that was enqueued.
+    fn synchronize(&self) -> Result<(), CudaError>;
+}
