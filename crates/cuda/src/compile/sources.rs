@@ -19,6 +19,9 @@ macro_rules! sources {
 pub(super) const HEADERS: &[Source] = sources![
     "activation.cuh",
     "attention.cuh",
+    "attention_backward.cuh",
+    "attention_backward_plain.cuh",
+    "attention_backward_tensor_core.cuh",
     "attention_plain.cuh",
     "attention_tensor_core.cuh",
     "chunks.cuh",
