@@ -18,7 +18,8 @@ template <unsigned D>
 constexpr unsigned TILE_SIZE = TILE * D;
 
 // Where 16-byte chunk `chunk` of row `row` of a tile lies. A column of eight chunks, which ldmatrix reads at once, is
-// spread over all 32 banks: 128 bytes hold one row of 64 or two of 32.
+// spread over all 32 banks: 128 bytes hold one row of 64 or two of 32. The pattern repeats every eight rows, so that
+// what follows adds multiples of these outside: they become constants in the instructions.
 template <unsigned D>
 __device__ inline unsigned swizzled(unsigned row, unsigned chunk) {
     constexpr unsigned CHUNKS = D / 8, ROWS_A_LINE = 64 / D;
@@ -43,7 +44,7 @@ __device__ inline void load_left(unsigned (&left)[D / 16][4], const storage* til
     unsigned lane = threadIdx.x % 32;
 #pragma unroll
     for (unsigned k = 0; k < D / 16; k++) {
-        ldmatrix_x4(left[k], tile + swizzled<D>(first + lane % 16, 2 * k + lane / 16));
+        ldmatrix_x4(left[k], tile + first * D + swizzled<D>(lane % 16, 2 * k + lane / 16));
     }
 }
 
@@ -53,7 +54,7 @@ __device__ inline void load_left_paired(unsigned (&left)[D / 16][4], const stora
     unsigned lane = threadIdx.x % 32;
 #pragma unroll
     for (unsigned k = 0; k < D / 16; k++) {
-        ldmatrix_x4(left[k], tile + swizzled<D>(first + 2 * (lane % 8) + lane / 8 % 2, 2 * k + lane / 16));
+        ldmatrix_x4(left[k], tile + first * D + swizzled<D>(2 * (lane % 8) + lane / 8 % 2, 2 * k + lane / 16));
     }
 }
 
@@ -72,7 +73,8 @@ __device__ inline void multiply_transposed(
 #pragma unroll
         for (unsigned k = 0; k < D / 16; k++) {
             unsigned right[4];
-            ldmatrix_x4(right, tile + swizzled<D>(first + 8 * n + lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
+            const storage* block = tile + swizzled<D>(lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2);
+            ldmatrix_x4(right, block + (first + 8 * n) * D);
             mma_16x8x16(product[n], left[k], right[0], right[1]);
             mma_16x8x16(product[n + 1], left[k], right[2], right[3]);
         }
@@ -90,7 +92,8 @@ __device__ inline void multiply_add(
 #pragma unroll
         for (unsigned n = 0; n < D / 8; n += 2) {
             unsigned right[4];
-            ldmatrix_x4_trans(right, tile + swizzled<D>(first + 16 * k + lane % 16, n + lane / 16));
+            const storage* block = tile + swizzled<D>(lane % 16, n + lane / 16);
+            ldmatrix_x4_trans(right, block + (first + 16 * k) * D);
             mma_16x8x16(sum[n], left[k], right[0], right[1]);
             mma_16x8x16(sum[n + 1], left[k], right[2], right[3]);
         }
