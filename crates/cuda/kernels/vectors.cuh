@@ -34,7 +34,8 @@ __device__ inline bool eight_of_matrix(unsigned rows, unsigned width, Eight& eig
     if (index >= size_t(rows) * eights) {
         return false;
     }
-    unsigned row = unsigned(index / eights);
+    // A division in 64 bits would cost as much as all the rest.
+    unsigned row = index <= 0xffffffff ? unsigned(index) / eights : unsigned(index / eights);
     eight = eight_of_row(row, unsigned(index - size_t(row) * eights) * VECTOR, width);
     return true;
 }
