@@ -17,13 +17,13 @@ fn check(device: &Cuda) {
 #[test]
 fn every_op_conforms_on_the_emulator() {
     if let Some(device) = support::emulator() {
-        check(&device);
+        check(device);
     }
 }
 
 #[test]
 fn every_op_conforms_on_the_card() {
     if let Some(device) = support::card() {
-        check(&device);
+        check(device);
     }
 }

@@ -6,16 +6,27 @@ use serin_cuda::{Cuda, CudaOptions};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// The emulator, or nothing, said aloud, where there is no C++ compiler.
-pub(crate) fn emulator() -> Option<Cuda> {
+/// The emulator, or nothing, said aloud, where there is no C++ compiler. One for all tests of a program.
+pub(crate) fn emulator() -> Option<&'static Cuda> {
+    static EMULATOR: OnceLock<Option<Cuda>> = OnceLock::new();
+    EMULATOR.get_or_init(compile_and_load).as_ref()
+}
+
+/// The C++ compiler; its absence is said aloud.
+pub(crate) fn compiler() -> Option<String> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    if !Command::new(&compiler).arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no C++ compiler ({compiler}), so the emulator was not run");
-        return None;
+    if Command::new(&compiler).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Some(compiler);
     }
+    eprintln!("skipped: no C++ compiler ({compiler}), so the emulator was not run");
+    None
+}
+
+fn compile_and_load() -> Option<Cuda> {
+    let compiler = compiler()?;
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
-    // One folder a set of sources: two tests may compile at once, and another version's libraries are never used.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
     fs::create_dir_all(&folder).unwrap();
     let paths: Vec<PathBuf> = std::thread::scope(|scope| {
@@ -54,7 +65,12 @@ fn library(compiler: &str, kernels: &Path, folder: &Path, storage: u32) -> PathB
 }
 
 /// The card, or nothing, said aloud. With `SERIN_TEST_CUDA` set to 1 there must be one.
-pub(crate) fn card() -> Option<Cuda> {
+pub(crate) fn card() -> Option<&'static Cuda> {
+    static CARD: OnceLock<Option<Cuda>> = OnceLock::new();
+    CARD.get_or_init(open_card).as_ref()
+}
+
+fn open_card() -> Option<Cuda> {
     match Cuda::new(CudaOptions::default()) {
         Ok(card) => Some(card),
         Err(error) if std::env::var("SERIN_TEST_CUDA").is_ok_and(|wanted| wanted == "1") => panic!("{error}"),
@@ -63,4 +79,9 @@ pub(crate) fn card() -> Option<Cuda> {
             None
         }
     }
+}
+
+/// Runs `check` on the emulator and on the card, where they are there.
+pub(crate) fn on_every_device(check: impl Fn(&Cuda)) {
+    [emulator(), card()].into_iter().flatten().for_each(check);
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serin_tensor::DType;
 
 pub(crate) use case::Case;
-pub(crate) use run::{Run, gradient_norm, read};
+pub(crate) use run::{Parameter, Run, gradient_norm, read};
 pub(crate) use tensors::Tensors;
 
 /// How exactly a backend computes.
