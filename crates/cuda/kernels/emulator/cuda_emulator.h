@@ -2,8 +2,9 @@
 //
 // What a kernel may use is here and in tensor_core.cuh; what is missing does not compile. Deliberately stricter than a
 // card: all 32 lanes must take part in a collective, all threads of a block in a barrier at the same line; dynamic shared
-// memory starts as NaN; a cp.async arrives when it is waited for and no sooner. Every other launch of a kernel runs its
-// warps and lanes backwards, so that a missing barrier shows as a difference between two calls.
+// memory starts as NaN (static shared memory holds what the block before left); a cp.async arrives when it is waited for
+// and no sooner. Every other launch of a kernel runs its warps and lanes backwards, so that a missing barrier shows as a
+// difference between two calls.
 
 #pragma once
 #include <algorithm>

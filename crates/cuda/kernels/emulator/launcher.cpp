@@ -50,7 +50,7 @@ struct Warp {
 struct Block {
     std::vector<Thread> threads;
     std::vector<Warp> warps;
-    unsigned at_barrier, votes, votes_of_last;
+    unsigned votes, votes_of_last;
 };
 
 Kernel* kernels = nullptr;
