@@ -87,7 +87,7 @@ __device__ inline void attend(
     const Dropout& dropout, float* log_sum_exp, storage* out
 ) {
     storage *keys = shared.keys, *values = shared.values;
-    unsigned head = blockIdx.y, lane = threadIdx.x % 32, band = threadIdx.x / 32 * BAND;
+    unsigned head = blockIdx.y, lane = threadIdx.x % WARP, band = threadIdx.x / WARP * BAND;
     size_t width = size_t(heads) * D, stride = 3 * width;
     const storage* queries = qkv + tile.first * stride + head * D;
     unsigned tiles = (tile.length + TILE - 1) / TILE;
@@ -188,7 +188,7 @@ extern "C" __global__ void __launch_bounds__(PLAIN_THREADS) attention_plain(
 ) {
     DYNAMIC_SHARED(float, memory);
     PlainShared shared = plain_shared(memory, head_dim);
-    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     Tile tile = block_tile(tiles, offsets);
     unsigned start = tile.start + blockIdx.z * BLOCK_OWN, head = blockIdx.y;
     if (tile.start >= tile.length || start >= tile.length) {

@@ -17,17 +17,17 @@
 extern "C" __global__ void __launch_bounds__(128) attention_delta(
     const storage* d_out, const storage* out, unsigned rows, unsigned heads, unsigned head_dim, float* delta
 ) {
-    size_t index = size_t(blockIdx.x) * 4 + threadIdx.x / 32;
-    if (index >= size_t(rows) * heads) {
+    unsigned index = blockIdx.x * 4 + threadIdx.x / WARP;
+    if (index >= rows * heads) {
         return;
     }
-    size_t row = index / heads, head = index % heads, first = index * head_dim;
+    size_t row = index / heads, head = index % heads, first = size_t(index) * head_dim;
     float sum = 0.0f;
-    for (unsigned column = threadIdx.x % 32; column < head_dim; column += 32) {
+    for (unsigned column = threadIdx.x % WARP; column < head_dim; column += 32) {
         sum += to_float(d_out[first + column]) * to_float(out[first + column]);
     }
     sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0) {
+    if (threadIdx.x % WARP == 0) {
         delta[head * rows + row] = sum;
     }
 }

@@ -6,7 +6,7 @@
 
 __device__ inline void gradient_of_queries_plain(float* memory, const Problem& problem, unsigned head_dim) {
     PlainShared shared = plain_shared(memory, head_dim);
-    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % 32;
+    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % WARP;
     const Tile& tile = problem.tile;
     unsigned start = tile.start + blockIdx.z * BLOCK_OWN, left = tile.length - start;
     if (start >= tile.length) {
@@ -17,7 +17,7 @@ __device__ inline void gradient_of_queries_plain(float* memory, const Problem& p
     load_rows(shared.own, columns, problem.qkv + start * stride, stride, left, BLOCK_OWN, head_dim);
     load_rows(shared.own_second, columns, problem.d_out + start * width, width, left, BLOCK_OWN, head_dim);
 
-    unsigned first_query = start + threadIdx.x / 32 * OWN, row_keys[OWN];
+    unsigned first_query = start + threadIdx.x / WARP * OWN, row_keys[OWN];
     float shift[OWN], delta[OWN], sums[OWN][SPANS];
     clear(sums);
 #pragma unroll
@@ -55,7 +55,7 @@ __device__ inline void gradient_of_queries_plain(float* memory, const Problem& p
 
 __device__ inline void gradient_of_keys_plain(float* memory, const Problem& problem, unsigned head_dim) {
     PlainShared shared = plain_shared(memory, head_dim);
-    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % 32;
+    unsigned columns = padded(head_dim), pitch = columns + 1, lane = threadIdx.x % WARP;
     const Tile& tile = problem.tile;
     unsigned start = tile.start + blockIdx.z * BLOCK_OWN, left = tile.length - start;
     if (start >= tile.length) {
@@ -67,7 +67,7 @@ __device__ inline void gradient_of_keys_plain(float* memory, const Problem& prob
     load_rows(shared.own, columns, own, stride, left, BLOCK_OWN, head_dim);
     load_rows(shared.own_second, columns, own + width, stride, left, BLOCK_OWN, head_dim);
 
-    unsigned first_key = start + threadIdx.x / 32 * OWN;
+    unsigned first_key = start + threadIdx.x / WARP * OWN;
     float d_keys[OWN][SPANS], d_values[OWN][SPANS];
     clear(d_keys);
     clear(d_values);

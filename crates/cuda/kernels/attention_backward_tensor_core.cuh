@@ -22,7 +22,7 @@ __device__ inline void gradient_of_queries(QueriesShared<D>& shared, const Probl
     const Tile& tile = problem.tile;
     storage *keys = shared.keys, *values = shared.values;
     size_t width = problem.width, stride = 3 * width;
-    unsigned lane = threadIdx.x % 32, band = threadIdx.x / 32 * BAND;
+    unsigned lane = threadIdx.x % WARP, band = threadIdx.x / WARP * BAND;
     unsigned tiles = (tile.length + TILE - 1) / TILE;
     auto load = [&](unsigned index) {
         unsigned start = index * TILE, stage = index % 2 * TILE_SIZE<D>;
@@ -125,7 +125,7 @@ __device__ inline void gradient_of_keys(KeysShared<D>& shared, const Problem& pr
     storage *queries = shared.queries, *d_out = shared.d_out;
     QueryStatistics* statistics = shared.statistics;
     size_t width = problem.width, stride = 3 * width;
-    unsigned lane = threadIdx.x % 32, band = threadIdx.x / 32 * BAND;
+    unsigned lane = threadIdx.x % WARP, band = threadIdx.x / WARP * BAND;
     unsigned tiles = (tile.length + TILE - 1) / TILE;
     auto load = [&](unsigned index) {
         unsigned start = index * TILE, stage = index % 2 * TILE_SIZE<D>;

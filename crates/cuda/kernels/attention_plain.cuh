@@ -34,7 +34,7 @@ __device__ inline PlainShared plain_shared(float* memory, unsigned head_dim) {
     PlainShared shared;
     shared.own = memory;
     shared.own_second = shared.own + own;
-    shared.weights = shared.own_second + own + threadIdx.x / 32 * OWN * OTHERS;
+    shared.weights = shared.own_second + own + threadIdx.x / WARP * OWN * OTHERS;
     shared.others = shared.own_second + own + BLOCK_OWN * OTHERS;
     shared.others_second = shared.others + others;
     return shared;
@@ -58,8 +58,8 @@ struct alignas(16) Four {
 
 // dots[i] = own row i of this warp times the lane's row of the others.
 __device__ inline void dot_rows(float (&dots)[OWN], const float* own, const float* others, unsigned columns) {
-    const float* other = others + threadIdx.x % 32 * (columns + 1);
-    const float* first = own + threadIdx.x / 32 * OWN * columns;
+    const float* other = others + threadIdx.x % WARP * (columns + 1);
+    const float* first = own + threadIdx.x / WARP * OWN * columns;
 #pragma unroll
     for (unsigned i = 0; i < OWN; i++) {
         dots[i] = 0.0f;
@@ -81,7 +81,7 @@ __device__ inline void dot_rows(float (&dots)[OWN], const float* own, const floa
 __device__ inline void add_weighted(
     float (&sums)[OWN][SPANS], const float* weights, const float* others, unsigned head_dim
 ) {
-    unsigned lane = threadIdx.x % 32, pitch = padded(head_dim) + 1;
+    unsigned lane = threadIdx.x % WARP, pitch = padded(head_dim) + 1;
     for (unsigned other = 0; other < OTHERS; other++) {
         float weight[OWN];
 #pragma unroll
@@ -116,7 +116,7 @@ __device__ inline void clear(float (&sums)[OWN][SPANS]) {
 __device__ inline void store_row(storage* to, const float (&sums)[SPANS], float factor, unsigned head_dim) {
 #pragma unroll
     for (unsigned span = 0; span < SPANS; span++) {
-        unsigned column = threadIdx.x % 32 + 32 * span;
+        unsigned column = threadIdx.x % WARP + 32 * span;
         if (column < head_dim) {
             to[column] = from_float<storage>(sums[span] * factor);
         }

@@ -9,7 +9,7 @@
 #include "tensor_core.cuh"
 
 constexpr unsigned WARPS = 4;
-constexpr unsigned THREADS = 32 * WARPS;
+constexpr unsigned THREADS = WARP * WARPS;
 // Rows of a warp.
 constexpr unsigned BAND = TILE / WARPS;
 
@@ -41,7 +41,7 @@ __device__ inline void load_tile(storage* tile, const storage* from, size_t stri
 // The 16 rows from `first` on as the left side of a product.
 template <unsigned D>
 __device__ inline void load_left(unsigned (&left)[D / 16][4], const storage* tile, unsigned first) {
-    unsigned lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % WARP;
 #pragma unroll
     for (unsigned k = 0; k < D / 16; k++) {
         ldmatrix_x4(left[k], tile + first * D + swizzled<D>(lane % 16, 2 * k + lane / 16));
@@ -51,7 +51,7 @@ __device__ inline void load_left(unsigned (&left)[D / 16][4], const storage* til
 // The same with rows 2g and 2g + 1 as the fragment's rows g and g + 8: a lane then holds neighbouring rows.
 template <unsigned D>
 __device__ inline void load_left_paired(unsigned (&left)[D / 16][4], const storage* tile, unsigned first) {
-    unsigned lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % WARP;
 #pragma unroll
     for (unsigned k = 0; k < D / 16; k++) {
         ldmatrix_x4(left[k], tile + first * D + swizzled<D>(2 * (lane % 8) + lane / 8 % 2, 2 * k + lane / 16));
@@ -63,7 +63,7 @@ template <unsigned D, unsigned COLUMNS>
 __device__ inline void multiply_transposed(
     float (&product)[COLUMNS / 8][4], const unsigned (&left)[D / 16][4], const storage* tile, unsigned first
 ) {
-    unsigned lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % WARP;
 #pragma unroll
     for (unsigned n = 0; n < COLUMNS / 8; n += 2) {
 #pragma unroll
@@ -86,7 +86,7 @@ template <unsigned D, unsigned ROWS>
 __device__ inline void multiply_add(
     float (&sum)[D / 8][4], const unsigned (&left)[ROWS / 16][4], const storage* tile, unsigned first
 ) {
-    unsigned lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % WARP;
 #pragma unroll
     for (unsigned k = 0; k < ROWS / 16; k++) {
 #pragma unroll
@@ -157,7 +157,7 @@ __device__ inline void store_rows(
     storage* to, size_t stride, unsigned rows, const float (&sum)[D / 8][4], const float (&factor)[2], storage* band
 ) {
     constexpr unsigned CHUNKS = D / 8;
-    unsigned lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % WARP;
 #pragma unroll
     for (unsigned half = 0; half < 2; half++) {
         unsigned row = PAIRED ? lane / 4 * 2 + half : lane / 4 + half * 8;
