@@ -252,7 +252,7 @@ mod tests {
         let args = train("train_file = [\"a.csv\", \"b.csv\"]\nclass_weights = [1, 2.5]", &["--train-file", "c.csv"]);
         let args = args.unwrap();
         assert_eq!(args.train_file, [std::path::PathBuf::from("c.csv")]);
-        assert_eq!(args.class_weights, [1.0, 2.5]);
+        assert_eq!(args.class_weights, ["1", "2.5"]);
     }
 
     #[test]

@@ -74,9 +74,9 @@ pub struct TrainArgs {
     /// ε of label smoothing [default: 0].
     #[arg(long, value_name = "EPSILON", help_heading = "Training")]
     pub label_smoothing_factor: Option<f32>,
-    /// A weight a label, by id: 1,2.5.
+    /// A weight a label, by id: 1,2.5; or `balanced`, so that every label counts alike however rare it is.
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', help_heading = "Training")]
-    pub class_weights: Vec<f32>,
+    pub class_weights: Vec<String>,
     /// Keep the embeddings and the first N layers as they are; 0 keeps the embeddings alone. Their output is computed
     /// once and cached.
     #[arg(long, value_name = "N", help_heading = "Training")]
@@ -180,6 +180,7 @@ impl TrainArgs {
             pretrained: self.text.options(),
             data: self.data_options(dataset)?,
             settings: self.settings(precision)?,
+            balanced_class_weights: self.balances_classes(),
             metric_for_best_model: self.metric(),
             freeze_layers: self.freeze_layers.or(self.is_demonstration().then_some(tiny::DEMONSTRATION_FROZEN_LAYERS)),
             device: self.device.options(),
@@ -282,12 +283,29 @@ impl TrainArgs {
             head_learning_rate: head_learning_rate.unwrap_or(defaults.head_learning_rate),
             no_decay_norm_bias: self.no_decay_norm_bias.unwrap_or(false),
             label_smoothing_factor: self.label_smoothing_factor.unwrap_or(0.0),
-            class_weights: (!self.class_weights.is_empty()).then(|| self.class_weights.clone()),
+            class_weights: self.given_class_weights()?,
             early_stopping_patience: self.early_stopping_patience.or(defaults.early_stopping_patience),
             early_stopping_threshold: self.early_stopping_threshold.unwrap_or(0.0),
             frozen_dropout: self.frozen_dropout.unwrap_or(false),
             ..self.training.settings(defaults, precision)?
         })
+    }
+
+    fn balances_classes(&self) -> bool {
+        self.class_weights == ["balanced"]
+    }
+
+    fn given_class_weights(&self) -> Result<Option<Vec<f32>>, serin::SerinError> {
+        if self.class_weights.is_empty() || self.balances_classes() {
+            return Ok(None);
+        }
+        let number = |weight: &String| {
+            weight.trim().parse().map_err(|_| {
+                let reason = format!("--class-weights {weight}: give a number for each label, 1,2.5, or `balanced`");
+                serin::SerinError::Usage(reason)
+            })
+        };
+        self.class_weights.iter().map(number).collect::<Result<_, _>>().map(Some)
     }
 
     fn dropout(&self) -> [Option<f32>; 3] {

@@ -3,6 +3,7 @@
 mod base;
 pub mod caches;
 mod card;
+mod class_weights;
 pub mod console;
 mod data;
 mod keeper;
@@ -86,13 +87,18 @@ pub fn fine_tune(
     let seed = options.settings.seed;
     let problem_type = model_problem_type(splits.train.problem_type);
     let metric = options.metric_for_best_model.unwrap_or(SelectionMetric::of(problem_type));
-    let settings = TrainSettings { metric_for_best_model: metric, ..options.settings.clone() };
     let mut base = Base::open(&options.model, &options.pretrained, seed, console.downloads())?;
     base.prepare_labels(&splits.label_names(), problem_type)?;
     base.set_dropout(options.dropout);
     console.say(&base.weights.report());
     let device = options.device.open()?;
     let tokenized = splits.tokenize(&base.tokenizer, &base.text, console)?;
+    let mut settings = TrainSettings { metric_for_best_model: metric, ..options.settings.clone() };
+    if options.balanced_class_weights {
+        let weights = class_weights::balanced(&tokenized.train, base.config().labels.len())?;
+        console.say(&format!("Class weights: {weights:.3?}"));
+        settings.class_weights = Some(weights);
+    }
     let run = Run {
         options,
         settings: &settings,
@@ -120,7 +126,7 @@ pub(crate) fn dropout_problem(dropout: &[Option<f32>]) -> Option<String> {
 /// A run whose parts are all at hand.
 struct Run<'a> {
     options: &'a FineTuneOptions,
-    /// Those of the options, with the metric that fits the data.
+    /// Those of the options, with the metric and the class weights that fit the data.
     settings: &'a TrainSettings,
     folder: &'a RunFolder,
     splits: &'a Splits,

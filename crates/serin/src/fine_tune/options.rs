@@ -68,6 +68,8 @@ pub struct FineTuneOptions {
     pub data: DataOptions,
     /// Everything that decides what the loop computes, but for its `metric_for_best_model`.
     pub settings: TrainSettings,
+    /// Weigh every label so that all count alike, in place of the settings' `class_weights`.
+    pub balanced_class_weights: bool,
     /// What selects the best epoch; `None` takes accuracy, or Pearson's correlation for a regression.
     pub metric_for_best_model: Option<SelectionMetric>,
     /// Layers that are frozen, with the embeddings: `Some(0)` freezes the embeddings alone, `None` nothing.
@@ -106,6 +108,7 @@ impl FineTuneOptions {
             pretrained: PretrainedOptions::default(),
             data: DataOptions { validation_fraction: 0.1, ..DataOptions::default() },
             settings: TrainSettings::default(),
+            balanced_class_weights: false,
             metric_for_best_model: None,
             freeze_layers: None,
             device: DeviceOptions::default(),

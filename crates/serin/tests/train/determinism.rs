@@ -1,6 +1,6 @@
 //! What must not change a bit of the result.
 
-use crate::training::{left, place, said, train};
+use crate::training::{left, place, said, train, train_on};
 
 #[test]
 fn one_two_and_three_threads_give_the_same_bits() {
@@ -29,6 +29,20 @@ fn equal_class_weights_are_no_weights_and_others_are() {
     assert!(left(&place, "out").best == left(&place, "equal").best);
     assert!(left(&place, "out").best != left(&place, "one").best);
     assert!(said.contains("texts were given the label 'positive'"), "{said}");
+}
+
+#[test]
+fn balanced_class_weights_are_those_that_even_out_the_labels() {
+    let place = place();
+    place.write("uneven.csv", "text,label\nfine,positive\ngood,positive\ngreat,positive\nbad,negative\n");
+    let on_uneven = |weights: &str, out: &str| {
+        let files = ["--train-file=uneven.csv", "--validation-file=validation.csv"];
+        said(train_on(&place, &files, &["--output-dir", out, "--class-weights", weights]))
+    };
+    let balanced = on_uneven("balanced", "balanced");
+    assert!(balanced.contains("Class weights: [2.000, 0.667]"), "{balanced}");
+    on_uneven("2,0.6666667", "given");
+    assert!(left(&place, "balanced").best == left(&place, "given").best);
 }
 
 #[test]

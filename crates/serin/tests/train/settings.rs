@@ -104,6 +104,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("--warmup-steps=-0.5", "warmup"),
         ("--metric-for-best-model=pearson", "metric_for_best_model"),
         ("--class-weights=1,2,3", "class_weights has 3 numbers, the model has 2 labels"),
+        ("--class-weights=1,heavy", "--class-weights heavy: give a number for each label"),
         ("--early-stopping-patience=0", "early_stopping_patience"),
         ("--max-length=1", "max_length"),
         ("--freeze-layers=9", "freeze"),
