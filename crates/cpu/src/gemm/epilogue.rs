@@ -26,7 +26,7 @@ impl<'a, T> Output<'a, T> {
 
     /// Fetches what [`Output::row`] gives.
     #[inline(always)]
-    fn prefetch_row(&self, place: Place, row: usize) {
+    pub(super) fn prefetch_row(&self, place: Place, row: usize) {
         let first = self.start.wrapping_add((place.row + row) * self.columns + place.column);
         prefetch(first);
         if size_of::<T>() * PANEL > 64 {
@@ -40,7 +40,7 @@ impl<'a, T> Output<'a, T> {
     /// No other part of the program touches this place meanwhile.
     #[inline(always)]
     #[allow(clippy::mut_from_ref)]
-    unsafe fn row(&self, place: Place, row: usize) -> &mut [T] {
+    pub(super) unsafe fn row(&self, place: Place, row: usize) -> &mut [T] {
         let row = place.row + row;
         assert!(row < self.rows && place.column + place.columns <= self.columns);
         // SAFETY: inside the matrix, as just checked; the caller has it to itself.
@@ -67,11 +67,6 @@ pub(super) enum Through<'a, T> {
 pub(super) struct BackwardInput<'a, T> {
     pub(super) through: Through<'a, T>,
     pub(super) dx: Output<'a, T>,
-}
-
-/// The backward pass to the weight: `d_weight += c`.
-pub(super) struct AddTo<'a> {
-    pub(super) d_weight: Output<'a, f32>,
 }
 
 // A whole row's length is made a constant, for which the loops unroll.
@@ -107,21 +102,6 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
                 prefetch(saved.as_ptr().wrapping_add((place.row + row) * self.dx.columns + place.column));
             }
         }
-    }
-}
-
-impl Epilogue for AddTo<'_> {
-    #[inline(always)]
-    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        match place.columns {
-            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
-            _ => self.finish(simd, sums, place, row),
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_row(&self, place: Place, row: usize) {
-        self.d_weight.prefetch_row(place, row);
     }
 }
 
@@ -165,18 +145,6 @@ impl<T: Storage> BackwardInput<'_, T> {
                 }
             };
             write(simd, dx, value);
-        }
-    }
-}
-
-impl AddTo<'_> {
-    #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        // SAFETY: the product hands every place to one task.
-        let d_weight = unsafe { self.d_weight.row(place, row) };
-        for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
-            let value = simd.add(read(simd, d_weight), read(simd, sums));
-            write(simd, d_weight, value);
         }
     }
 }

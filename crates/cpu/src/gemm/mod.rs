@@ -10,7 +10,7 @@ mod f32_kernel;
 pub(crate) mod kernel;
 mod pack;
 #[cfg(target_arch = "x86_64")]
-mod pack_pairs;
+pub(crate) mod pack_pairs;
 mod product;
 mod scratch;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use f32_kernel::Vectors;
 use half::bf16;
 use kernel::BlockKernel;
 use pack::Pack;
-use product::{Left, multiply};
+use product::multiply;
 use serin_ops::{Activation, InputGradient};
 use serin_tensor::{AlignedBuffer, DType};
 use tiles::View;
@@ -122,7 +122,7 @@ impl Call for Linear<'_> {
             pre_activation: self.pre_activation.map(|values| Output::of(values.as_mut_slice::<T>(), rows, columns)),
             y: Output::of(self.y.as_mut_slice::<T>(), rows, columns),
         };
-        multiply(cpu, kernel, Left::Rows(x), self.weight.forward_panels(), columns, &epilogue);
+        multiply(cpu, kernel, x, self.weight.forward_panels(), columns, &epilogue);
     }
 }
 
@@ -150,7 +150,7 @@ impl Call for LinearBackwardInput<'_> {
         };
         let dx = Output::of(self.dx.as_mut_slice::<T>(), rows, columns);
         let epilogue = BackwardInput { through, dx };
-        multiply(cpu, kernel, Left::Rows(dy), self.weight.backward_panels(), columns, &epilogue);
+        multiply(cpu, kernel, dy, self.weight.backward_panels(), columns, &epilogue);
     }
 }
 

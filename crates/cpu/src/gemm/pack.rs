@@ -5,6 +5,7 @@ use super::tiles::{Layout, PANEL, Pairs, Singles, TILE, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage, read};
+use std::ops::Range;
 
 /// Which operand a panel is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,13 +37,13 @@ pub(crate) trait Pack: Layout {
     fn pack<T: Storage>(isa: Isa, source: Source<'_, T>, panel: &mut [Self::Element]);
 }
 
-/// Packs all rows of `matrix`; each task reads whole lines of storage.
-pub(super) fn pack_all<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, side: Side, panels: &mut [L::Element]) {
+/// Packs all rows of `matrix` into right panels; each task reads whole lines of storage.
+pub(super) fn pack_right<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, panels: &mut [L::Element]) {
     let chunks = chunks::<L>(matrix.depth);
     let count = matrix.rows.div_ceil(PANEL);
     let panels = &mut panels[..count * chunks * L::CHUNK];
     let pack = |panel: usize, first_chunk: usize, out: &mut [L::Element]| {
-        L::pack(cpu.isa, Source { matrix, first_row: panel * PANEL, first_chunk, side }, out);
+        L::pack(cpu.isa, Source { matrix, first_row: panel * PANEL, first_chunk, side: Side::Right }, out);
     };
     if matrix.transposed {
         let parts = Parts::of(panels, L::CHUNK);
@@ -54,6 +55,22 @@ pub(super) fn pack_all<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, side
         let parts = Parts::of(panels, chunks * L::CHUNK);
         // SAFETY: each task takes its own part.
         cpu.threads.run(count, &|panel| pack(panel, 0, unsafe { parts.part(panel) }));
+    }
+}
+
+/// Packs some chunks of as many left panels as `panels` has room for, the first of them the matrix's `first_panel`.
+pub(super) fn pack_left<L: Pack, T: Storage>(
+    isa: Isa,
+    matrix: View<'_, T>,
+    first_panel: usize,
+    range: Range<usize>,
+    panels: &mut [L::Element],
+) {
+    let panel_len = chunks::<L>(matrix.depth) * L::CHUNK;
+    for (index, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
+        let (first_row, first_chunk) = ((first_panel + index) * PANEL, range.start);
+        let source = Source { matrix, first_row, first_chunk, side: Side::Left };
+        L::pack(isa, source, &mut panel[range.start * L::CHUNK..range.end * L::CHUNK]);
     }
 }
 

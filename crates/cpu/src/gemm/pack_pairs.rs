@@ -16,34 +16,55 @@ pub(super) fn pack<T: Storage>(_simd: Avx512Bf16, source: Source<'_, T>, panel: 
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn pack_panel<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
-    let matrix = source.matrix;
-    if !matrix.transposed && !source.crosses() {
-        return copy_rows(source, panel);
+    match (source.matrix.transposed, source.crosses()) {
+        (false, false) => copy_rows(source, panel),
+        (false, true) => transpose_rows(source, panel),
+        (true, crosses) => interleave_lines(source, panel, crosses),
     }
+}
+
+/// Pairs of lines of storage, as they are or transposed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn interleave_lines<T: Storage>(source: Source<'_, T>, panel: &mut [bf16], crosses: bool) {
+    for (index, chunk) in panel.chunks_exact_mut(Pairs::CHUNK).enumerate() {
+        let depth = (source.first_chunk + index) * Pairs::DEPTH;
+        let [mut left, mut right] = [[_mm512_setzero_si512(); TILE]; 2];
+        for (unit, (left, right)) in left.iter_mut().zip(&mut right).enumerate() {
+            let line = depth + 2 * unit;
+            let first = source.matrix.line(line, source.first_row, PANEL);
+            let second = source.matrix.line(line + 1, source.first_row, PANEL);
+            fetch_ahead(first);
+            fetch_ahead(second);
+            [*left, *right] = interleave(whole_line(first), whole_line(second));
+        }
+        for (tile, lines) in chunk.chunks_exact_mut(Pairs::CHUNK / 2).zip([left, right]) {
+            store(tile, if crosses { transpose(lines) } else { lines });
+        }
+    }
+}
+
+/// Tiles of rows, transposed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn transpose_rows<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
     for (index, tile) in panel.chunks_exact_mut(Pairs::CHUNK / 2).enumerate() {
         let row = source.first_row + index % (PANEL / TILE) * TILE;
         let depth = (source.first_chunk + index / (PANEL / TILE)) * Pairs::DEPTH;
         let mut lines = [_mm512_setzero_si512(); TILE];
         for (number, line) in lines.iter_mut().enumerate() {
-            *line = if matrix.transposed {
-                let first = matrix.line(depth + 2 * number, row, TILE);
-                let second = matrix.line(depth + 2 * number + 1, row, TILE);
-                if index % (PANEL / TILE) == 0 {
-                    fetch_ahead(first);
-                    fetch_ahead(second);
-                }
-                interleave(half_line(first), half_line(second))
-            } else {
-                whole_line(matrix.line(row + number, depth, Pairs::DEPTH))
-            };
+            *line = whole_line(source.matrix.line(row + number, depth, Pairs::DEPTH));
         }
-        if source.crosses() {
-            lines = transpose(lines);
-        }
-        for (out, line) in tile.chunks_exact_mut(Pairs::DEPTH).zip(lines) {
-            // SAFETY: `out` has 32 elements: 64 bytes.
-            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), line) };
-        }
+        store(tile, transpose(lines));
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(tile: &mut [bf16], lines: [__m512i; TILE]) {
+    for (out, line) in tile.chunks_exact_mut(Pairs::DEPTH).zip(lines) {
+        // SAFETY: `out` has 32 elements: 64 bytes.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), line) };
     }
 }
 
@@ -105,17 +126,20 @@ fn first_lanes(count: usize) -> __mmask32 {
     if count >= 32 { !0 } else { (1 << count) - 1 }
 }
 
-/// `a0 b0 a1 b1 ...`
+/// Lines `a` and `b` of 32 as pairs `(a[i], b[i])`, for the first and the last 16 of them.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn interleave(a: __m256i, b: __m256i) -> __m512i {
-    _mm512_or_si512(_mm512_cvtepu16_epi32(a), _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(b)))
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) fn interleave(a: __m512i, b: __m512i) -> [__m512i; 2] {
+    let (low, high) = (_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
 }
 
 /// The transpose of 16×16 units of 32 bits.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(rows: [__m512i; TILE]) -> [__m512i; TILE] {
+pub(crate) fn transpose(rows: [__m512i; TILE]) -> [__m512i; TILE] {
     // After each step, index and lane have exchanged one more bit of their numbers.
     let mut a = rows;
     for i in (0..TILE).step_by(2) {

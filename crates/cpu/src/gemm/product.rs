@@ -1,11 +1,13 @@
 //! The loops around blocks: which thread computes which part of C, and in what order.
 
 use super::kernel::{BLOCK, Beside, BlockKernel};
-use super::pack::{Pack, Side, Source};
+use super::pack::pack_left;
 use super::scratch::{self, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;
+use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage};
+use std::ops::Range;
 
 /// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
 const LEFT_BYTES: usize = 768 << 10;
@@ -25,6 +27,8 @@ pub(super) trait Epilogue: Sync {
     fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize);
     /// Fetches what [`Epilogue::finish_row`] will read, into the L2 cache.
     fn prefetch_row(&self, place: Place, row: usize);
+    /// Told once of every part of the left operand just after it was packed, while it is in the cache.
+    fn packed(&self, _isa: Isa, _rows: Range<usize>, _depth: Range<usize>) {}
 }
 
 /// Fetches a cache line into the L2 cache.
@@ -45,15 +49,6 @@ pub(super) struct Place {
     pub(super) column: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
-}
-
-/// The left operand.
-#[derive(Clone, Copy)]
-pub(super) enum Left<'a, T, E> {
-    /// Each task packs the rows that it needs.
-    Rows(View<'a, T>),
-    /// All panels of a matrix `[rows, depth]`.
-    Panels { rows: usize, depth: usize, panels: &'a [E] },
 }
 
 /// How C is cut into tasks. Its shape alone decides over the order of sums, so the cut may depend on the team.
@@ -110,42 +105,51 @@ impl Cut {
 pub(super) fn multiply<K: BlockKernel, T: Storage>(
     cpu: &Cpu,
     kernel: K,
-    left: Left<'_, T, <K::Left as Layout>::Element>,
+    left: View<'_, T>,
     right: &[<K::Right as Layout>::Element],
     columns: usize,
     epilogue: &impl Epilogue,
 ) {
-    let (rows, depth) = match left {
-        Left::Rows(matrix) => (matrix.rows, chunks::<K::Left>(matrix.depth)),
-        Left::Panels { rows, depth, .. } => (rows, chunks::<K::Left>(depth)),
-    };
-    if rows == 0 || columns == 0 {
+    if left.rows == 0 || columns == 0 {
         return;
     }
     #[cfg(test)]
     super::kernel::ran::record(kernel.level());
+    let depth = chunks::<K::Left>(left.depth);
     let panel_len = depth * K::Left::CHUNK;
-    let cut = Cut::of(rows, columns, panel_len * size_of::<<K::Left as Layout>::Element>(), cpu.threads.count());
+    let panel_bytes = panel_len * size_of::<<K::Left as Layout>::Element>();
+    let cut = Cut::of(left.rows, columns, panel_bytes, cpu.threads.count());
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);
-        let multiply = |left: &[_]| {
+        scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
+            pack_task::<K, T>(cpu.isa, left, &cut, task, panels, epilogue);
             scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
                 let sums = sums.as_chunks_mut().0.first_chunk_mut().expect("the scratch has the size asked for");
-                simd::dispatch(cpu.isa, Task { kernel, left, right, depth, cut: &cut, task, epilogue, sums });
+                simd::dispatch(cpu.isa, Task { kernel, left: panels, right, depth, cut: &cut, task, epilogue, sums });
             });
-        };
-        match left {
-            Left::Panels { panels, .. } => multiply(&panels[first * panel_len..end * panel_len]),
-            Left::Rows(matrix) => scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
-                for (index, panel) in panels.chunks_exact_mut(panel_len.max(1)).enumerate() {
-                    let source =
-                        Source { matrix, first_row: (first + index) * PANEL, first_chunk: 0, side: Side::Left };
-                    K::Left::pack(cpu.isa, source, panel);
-                }
-                multiply(panels);
-            }),
-        }
+        });
     });
+}
+
+/// Packs the left panels of a task, reading storage in its order.
+fn pack_task<K: BlockKernel, T: Storage>(
+    isa: Isa,
+    left: View<'_, T>,
+    cut: &Cut,
+    task: usize,
+    panels: &mut [<K::Left as Layout>::Element],
+    epilogue: &impl Epilogue,
+) {
+    let (first, end) = cut.row_panels(task);
+    let depth = chunks::<K::Left>(left.depth);
+    let at_once = if left.transposed { 1 } else { depth.max(1) };
+    for chunk in (0..depth).step_by(at_once) {
+        pack_left::<K::Left, T>(isa, left, first, chunk..chunk + at_once, panels);
+        if cut.column_panels(task).0 == 0 {
+            let rows = first * PANEL..left.rows.min(end * PANEL);
+            epilogue.packed(isa, rows, chunk * K::Left::DEPTH..left.depth.min((chunk + at_once) * K::Left::DEPTH));
+        }
+    }
 }
 
 /// One task: group by group of its right panels, the blocks with all its left panels.

@@ -9,8 +9,6 @@ use std::marker::PhantomData;
 pub(super) enum Purpose {
     /// Left panels of a task.
     Left,
-    /// Left panels that all tasks of a call share.
-    SharedLeft,
     /// Right panels that all tasks of a call share.
     SharedRight,
     /// Blocks of C.
@@ -18,7 +16,7 @@ pub(super) enum Purpose {
 }
 
 thread_local! {
-    static KEPT: RefCell<[Option<AlignedBuffer>; 4]> = const { RefCell::new([const { None }; 4]) };
+    static KEPT: RefCell<[Option<AlignedBuffer>; 3]> = const { RefCell::new([const { None }; 3]) };
 }
 
 /// Calls `body` with `len` elements of unspecified value, aligned to 64 bytes.

@@ -1,6 +1,6 @@
 //! [`PackedWeight`]: a linear layer's matrix in the layout of its products.
 
-use super::pack::{Side, pack_all};
+use super::pack::pack_right;
 use super::tiles::{Layout, PANEL, Pairs, Singles, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
@@ -110,11 +110,9 @@ fn panels_len(dtype: DType, format: Format, rows: usize, depth: usize) -> usize 
 
 fn pack(cpu: &Cpu, format: Format, matrix: View<'_, f32>, panels: &mut AlignedBuffer) {
     match (format, panels.dtype()) {
-        (Format::Pairs, _) => pack_all::<Pairs, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
-        (Format::Singles, DType::F32) => pack_all::<Singles<f32>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
-        (Format::Singles, DType::BF16) => {
-            pack_all::<Singles<bf16>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice())
-        }
-        (Format::Singles, DType::F16) => pack_all::<Singles<f16>, f32>(cpu, matrix, Side::Right, panels.as_mut_slice()),
+        (Format::Pairs, _) => pack_right::<Pairs, f32>(cpu, matrix, panels.as_mut_slice()),
+        (Format::Singles, DType::F32) => pack_right::<Singles<f32>, f32>(cpu, matrix, panels.as_mut_slice()),
+        (Format::Singles, DType::BF16) => pack_right::<Singles<bf16>, f32>(cpu, matrix, panels.as_mut_slice()),
+        (Format::Singles, DType::F16) => pack_right::<Singles<f16>, f32>(cpu, matrix, panels.as_mut_slice()),
     }
 }

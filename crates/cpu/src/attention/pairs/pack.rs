@@ -1,8 +1,9 @@
 //! One head's rows laid out as panels: on either side of a product, along the head's width or along the sequence.
 
 use super::CHUNK;
-use super::vectors::{interleave, transpose, write};
+use super::vectors::write;
 use crate::attention::forward::Columns;
+use crate::gemm::pack_pairs::{interleave, transpose};
 use crate::gemm::tiles::{PANEL, TILE};
 use half::bf16;
 use std::arch::x86_64::*;

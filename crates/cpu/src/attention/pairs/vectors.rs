@@ -1,6 +1,7 @@
 //! AVX-512 pieces: the exponential, dropout's draws, transposes, and stores of finished blocks.
 
 use crate::gemm::kernel::BLOCK;
+use crate::gemm::pack_pairs::transpose;
 use crate::gemm::tiles::{PANEL, TILE};
 use half::bf16;
 use serin_ops::Dropout;
@@ -99,47 +100,6 @@ pub(super) fn pairs(first: __m512, second: __m512, keep: __mmask32) -> __m512i {
 pub(super) fn side_by_side(first: __m512, second: __m512) -> __m512i {
     // SAFETY: both types are 64 plain bytes.
     unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first)) }
-}
-
-/// Rows `a` and `b` of 32 as pairs `(a[i], b[i])`, for the first and the last 16 columns.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn interleave(a: __m512i, b: __m512i) -> [__m512i; 2] {
-    let (low, high) = (_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
-    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-    [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
-}
-
-/// The transpose of 16 rows of 16 lanes of 32 bits.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn transpose(rows: [__m512i; TILE]) -> [__m512i; TILE] {
-    let mut pairs = rows;
-    for i in (0..TILE).step_by(2) {
-        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-    }
-    // fours[4 * g + c]: column c of each 128-bit lane, rows 4g..4g + 4.
-    let mut fours = pairs;
-    for i in (0..TILE).step_by(4) {
-        fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
-        fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
-        fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
-        fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
-    }
-    let mut columns = fours;
-    for c in 0..4 {
-        let even = _mm512_shuffle_i32x4::<0x88>(fours[c], fours[4 + c]);
-        let odd = _mm512_shuffle_i32x4::<0xdd>(fours[c], fours[4 + c]);
-        let even_last = _mm512_shuffle_i32x4::<0x88>(fours[8 + c], fours[12 + c]);
-        let odd_last = _mm512_shuffle_i32x4::<0xdd>(fours[8 + c], fours[12 + c]);
-        columns[c] = _mm512_shuffle_i32x4::<0x88>(even, even_last);
-        columns[8 + c] = _mm512_shuffle_i32x4::<0xdd>(even, even_last);
-        columns[4 + c] = _mm512_shuffle_i32x4::<0x88>(odd, odd_last);
-        columns[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_last);
-    }
-    columns
 }
 
 /// 16 lanes of row `row` of a block, from column `16 * half`.
