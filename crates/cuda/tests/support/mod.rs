@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 /// The emulator, or nothing, said aloud, where there is no C++ compiler. One for all tests of a program.
 pub(crate) fn emulator() -> Option<&'static Cuda> {
     static EMULATOR: OnceLock<Option<Cuda>> = OnceLock::new();
-    EMULATOR.get_or_init(compile_and_load).as_ref()
+    EMULATOR.get_or_init(open_emulator).as_ref()
 }
 
 /// The C++ compiler; its absence is said aloud.
@@ -24,7 +24,8 @@ pub(crate) fn compiler() -> Option<String> {
     None
 }
 
-fn compile_and_load() -> Option<Cuda> {
+/// An emulator of its own.
+pub(crate) fn open_emulator() -> Option<Cuda> {
     let compiler = compiler()?;
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
@@ -70,7 +71,8 @@ pub(crate) fn card() -> Option<&'static Cuda> {
     CARD.get_or_init(open_card).as_ref()
 }
 
-fn open_card() -> Option<Cuda> {
+/// The card, opened once more.
+pub(crate) fn open_card() -> Option<Cuda> {
     match Cuda::new(CudaOptions::default()) {
         Ok(card) => Some(card),
         Err(error) if std::env::var("SERIN_TEST_CUDA").is_ok_and(|wanted| wanted == "1") => panic!("{error}"),
