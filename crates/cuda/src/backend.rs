@@ -27,6 +27,7 @@ pub struct CudaOptions {
 /// A GPU as a device.
 pub struct Cuda {
     name: String,
+    arithmetic: String,
     device: Arc<dyn Device>,
     arena: Arc<Arena>,
     products: Box<dyn Multiply>,
@@ -41,8 +42,9 @@ impl Cuda {
     pub fn new(options: CudaOptions) -> Result<Cuda, CudaError> {
         let card = Arc::new(Card::open(options.ordinal, options.cache)?);
         let arena = Arc::new(Arena::new(card.clone()));
-        let products = Box::new(CublasLt::new(&card, &arena)?);
-        Ok(Cuda::on(card, arena, products))
+        let products = CublasLt::new(&card, &arena)?;
+        let arithmetic = format!("{}, {}", card.arithmetic(), products.describe());
+        Ok(Cuda::on(card, arena, Box::new(products), arithmetic))
     }
 
     /// The emulator, a device for tests: from the libraries of f32, bf16 and f16.
@@ -54,14 +56,19 @@ impl Cuda {
         // SAFETY: the caller's.
         let device = Arc::new(unsafe { Emulator::open(libraries)? });
         let arena = Arc::new(Arena::new(device.clone()));
-        Ok(Cuda::on(device, arena, Box::new(Loops)))
+        Ok(Cuda::on(device, arena, Box::new(Loops), "emulated GPU".into()))
     }
 
-    fn on(device: Arc<dyn Device>, arena: Arc<Arena>, products: Box<dyn Multiply>) -> Cuda {
+    fn on(device: Arc<dyn Device>, arena: Arc<Arena>, products: Box<dyn Multiply>, arithmetic: String) -> Cuda {
         let gigabytes = device.total_memory() as f64 / f64::from(1 << 30);
         let name = format!("CUDA: {}, {gigabytes:.0} GiB", device.name());
         let scratch = Mutex::new(Scratch::new(&arena));
-        Cuda { name, device, arena, products, scratch, failure: Mutex::default() }
+        Cuda { name, arithmetic, device, arena, products, scratch, failure: Mutex::default() }
+    }
+
+    /// All that decides the bits of results besides the call: the card, and the versions of what compiles and multiplies.
+    pub fn arithmetic(&self) -> &str {
+        &self.arithmetic
     }
 
     /// Keeps the first failure of an op for whoever asks next.

@@ -1,17 +1,17 @@
 //! A model ready to predict.
 
-use crate::device::DeviceOptions;
+use crate::device::{DeviceOptions, Hardware};
+use crate::engine::{self, Engine};
 use crate::error::SerinError;
 use crate::pretrained::{Pretrained, PretrainedOptions};
 use serin_cpu::Cpu;
 use serin_metrics::{Decision, decide, probabilities};
-use serin_model::{Batch, BuildOptions, Freezing, Model, ModelConfig, ProblemType, Sequence, Workspace};
-use serin_ops::Backend;
+use serin_model::{Batch, ModelConfig, ProblemType, Sequence};
 use serin_tensor::DType;
 use serin_text::{EncodeSettings, Encoded, Tokenizer};
 
-/// Tokens that are computed at once: enough for full speed, little enough for the caches.
-pub const BATCH_TOKENS: usize = 4096;
+/// Tokens that the CPU computes at once.
+pub const BATCH_TOKENS: usize = Cpu::BATCH_TOKENS;
 /// Sequences that are computed at once.
 pub const BATCH_SEQUENCES: usize = 256;
 
@@ -43,9 +43,7 @@ pub struct Prediction {
 
 /// A model with its tokenizer, on a device.
 pub struct Classifier {
-    device: Cpu,
-    model: Model<Cpu>,
-    space: Workspace<Cpu>,
+    engine: Box<dyn Engine>,
     tokenizer: Tokenizer,
     text: EncodeSettings,
 }
@@ -68,39 +66,33 @@ impl Classifier {
                  fine-tune it first: serin train --model {name} …"
             )));
         }
-        let precision = device.precision;
-        let device = device.open()?;
-        let dtype = precision.dtype(&device);
-        let options = BuildOptions { freezing: Freezing::All, dtype };
-        let model = Model::build(&device, folder.config().clone(), &mut folder.source(0), options)?;
-        let tokens = BATCH_TOKENS.max(text.max_length);
-        let space = model.workspace(&device, tokens, BATCH_SEQUENCES)?;
-        Ok(Classifier { device, model, space, tokenizer, text })
+        let engine = engine::open(&folder, device, text.max_length, BATCH_SEQUENCES)?;
+        Ok(Classifier { engine, tokenizer, text })
     }
 
     /// Label names by id.
     pub fn labels(&self) -> &[String] {
-        &self.model.config().labels
+        &self.engine.config().labels
     }
 
     /// The model's numbers.
     pub fn config(&self) -> &ModelConfig {
-        self.model.config()
+        self.engine.config()
     }
 
     /// What predictions mean.
     pub fn problem_type(&self) -> ProblemType {
-        self.model.config().problem_type()
+        self.engine.config().problem_type()
     }
 
     /// The storage type that is computed in.
     pub fn dtype(&self) -> DType {
-        self.model.dtype()
+        self.engine.dtype()
     }
 
     /// The device, for people.
     pub fn device_name(&self) -> String {
-        self.device.name()
+        self.engine.device_name()
     }
 
     /// How texts become token ids.
@@ -135,12 +127,12 @@ impl Classifier {
         order.sort_by_key(|&index| std::cmp::Reverse(encoded[index].ids.len()));
         let mut rest = order.as_slice();
         while !rest.is_empty() {
-            let lengths = rest.iter().map(|&index| encoded[index].ids.len());
-            let (chunk, later) = rest.split_at(self.space.run_length(lengths));
+            let mut lengths = rest.iter().map(|&index| encoded[index].ids.len());
+            let (chunk, later) = rest.split_at(self.engine.run_length(&mut lengths));
             let sequences = chunk.iter().map(|&index| &encoded[index]);
             let sequences = sequences.map(|one| Sequence { ids: &one.ids, types: &one.type_ids });
-            let batch = Batch::pack(self.model.config(), sequences);
-            let values = self.model.infer(&self.device, &mut self.space, &batch)?;
+            let batch = Batch::pack(self.engine.config(), sequences);
+            let values = self.engine.infer(&batch)?;
             for (row, &index) in values.chunks_exact(labels).zip(chunk) {
                 logits[index * labels..][..labels].copy_from_slice(row);
             }

@@ -1,8 +1,10 @@
 //! Which device computes, with how many threads, and in which precision.
 
-use crate::environment::SERIN_CPU_ISA;
+use crate::environment::{SERIN_CPU_ISA, cache_folder};
 use crate::error::SerinError;
 use serin_cpu::{Cpu, CpuOptions, Isa, IsaLevel};
+use serin_cuda::{Cuda, CudaError, CudaOptions};
+use serin_ops::Backend;
 use serin_tensor::DType;
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +12,7 @@ use std::str::FromStr;
 /// The storage type of the encoder's weights and activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// bf16 where the machine multiplies it natively (AMX, AVX-512 BF16), else fp32.
+    /// bf16 where the device multiplies it natively (a GPU, AMX, AVX-512 BF16), else fp32.
     #[default]
     Auto,
     /// 32 bits everywhere.
@@ -22,10 +24,10 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The storage type on this machine.
-    pub fn dtype(self, cpu: &Cpu) -> DType {
+    /// The storage type on a device.
+    pub fn dtype(self, device: &impl Hardware) -> DType {
         match self {
-            Precision::Auto if cpu.isa().best() >= IsaLevel::Avx512Bf16 => DType::BF16,
+            Precision::Auto if device.multiplies_bf16() => DType::BF16,
             Precision::Auto | Precision::Fp32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::Fp16 => DType::F16,
@@ -58,18 +60,118 @@ impl fmt::Display for Precision {
     }
 }
 
+/// Which device computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A GPU where there is one that can be used, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl FromStr for DeviceKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DeviceKind, String> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "auto" => DeviceKind::Auto,
+            "cpu" => DeviceKind::Cpu,
+            "cuda" | "gpu" => DeviceKind::Cuda,
+            _ => return Err(format!("`{text}` is no device; take auto, cpu or cuda")),
+        })
+    }
+}
+
+/// What a program asks of a device beside its ops.
+pub trait Hardware: Backend {
+    /// Tokens that are computed at once in inference: enough for full speed, little enough for the caches.
+    const BATCH_TOKENS: usize;
+
+    /// Whether bf16 is faster than fp32.
+    fn multiplies_bf16(&self) -> bool;
+
+    /// What decides the bits of results: another value gives other roundings.
+    fn arithmetic(&self) -> String;
+
+    /// The kernels in use, for people; the best last.
+    fn kernels(&self) -> Vec<String>;
+}
+
+impl Hardware for Cpu {
+    const BATCH_TOKENS: usize = 4096;
+
+    fn multiplies_bf16(&self) -> bool {
+        self.isa().best() >= IsaLevel::Avx512Bf16
+    }
+
+    fn arithmetic(&self) -> String {
+        self.isa().best().to_string()
+    }
+
+    fn kernels(&self) -> Vec<String> {
+        self.isa().levels().iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Hardware for Cuda {
+    const BATCH_TOKENS: usize = 16_384;
+
+    fn multiplies_bf16(&self) -> bool {
+        true
+    }
+
+    fn arithmetic(&self) -> String {
+        Cuda::arithmetic(self).to_owned()
+    }
+
+    fn kernels(&self) -> Vec<String> {
+        vec![Hardware::arithmetic(self)]
+    }
+}
+
+/// A device that is ready.
+pub enum Device {
+    /// The CPU.
+    Cpu(Cpu),
+    /// A GPU.
+    Cuda(Cuda),
+}
+
 /// How to run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceOptions {
-    /// Threads; by default as many as there are cores.
+    /// Where.
+    pub kind: DeviceKind,
+    /// Threads of the CPU; by default as many as there are cores.
     pub threads: Option<usize>,
     /// The storage type.
     pub precision: Precision,
 }
 
 impl DeviceOptions {
+    /// The device.
+    ///
+    /// # Errors
+    /// A GPU was asked for and what it takes is not there: the message names it.
+    pub fn open(&self) -> Result<Device, SerinError> {
+        match self.kind {
+            DeviceKind::Cpu => Ok(Device::Cpu(self.open_cpu()?)),
+            DeviceKind::Cuda => open_cuda().map(Device::Cuda).map_err(no_cuda),
+            DeviceKind::Auto => match open_cuda() {
+                Ok(cuda) => Ok(Device::Cuda(cuda)),
+                Err(_) => Ok(Device::Cpu(self.open_cpu()?)),
+            },
+        }
+    }
+
     /// The CPU, with the instruction sets that [`SERIN_CPU_ISA`] allows.
-    pub fn open(&self) -> Result<Cpu, SerinError> {
+    ///
+    /// # Errors
+    /// An unknown instruction set, or no threads.
+    pub fn open_cpu(&self) -> Result<Cpu, SerinError> {
         let isa = match std::env::var(SERIN_CPU_ISA) {
             Ok(name) if !name.trim().is_empty() => {
                 Isa::forced(&name).map_err(|error| SerinError::Usage(format!("{SERIN_CPU_ISA}={name}: {error}")))?
@@ -83,4 +185,12 @@ impl DeviceOptions {
         }
         Ok(Cpu::new(CpuOptions { threads, isa })?)
     }
+}
+
+fn open_cuda() -> Result<Cuda, CudaError> {
+    Cuda::new(CudaOptions { ordinal: 0, cache: cache_folder().map(|folder| folder.join("kernels")) })
+}
+
+fn no_cuda(error: CudaError) -> SerinError {
+    SerinError::Usage(format!("--device cuda: {error}"))
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+pub use serin_cuda::{SERIN_CUBLAS, SERIN_NVRTC};
+
 /// Uses no instruction set above this one: `portable`, `neon`, `avx2`, `avx512`, `avx512-bf16` or `amx`.
 pub const SERIN_CPU_ISA: &str = "SERIN_CPU_ISA";
 
-/// Where trunk caches and the shipped model lie; by default `serin` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
+/// Where trunk caches, compiled GPU kernels and the shipped model lie; by default `serin` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
 pub const SERIN_CACHE: &str = "SERIN_CACHE";
 
 /// Set by users who want a backtrace under an unexpected error; read by the standard library.

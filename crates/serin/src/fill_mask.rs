@@ -1,12 +1,12 @@
 //! Guessing the tokens behind the masks of a text.
 
-use crate::classifier::{BATCH_TOKENS, ClassifierOptions};
+use crate::classifier::ClassifierOptions;
+use crate::engine::{self, Engine};
 use crate::error::SerinError;
 use crate::pretrained::Pretrained;
 use serde::Serialize;
 use serin_checkpoint::hub::{Progress, Silent};
-use serin_cpu::Cpu;
-use serin_model::{Batch, BuildOptions, Freezing, Model, Sequence, Workspace};
+use serin_model::{Batch, Sequence};
 use serin_text::{EncodeSettings, Tokenizer};
 
 /// How a mask may be written for every model, whatever its tokenizer calls it.
@@ -38,9 +38,7 @@ pub struct FilledText {
 
 /// A masked language model with its tokenizer, on a device.
 pub struct MaskFiller {
-    device: Cpu,
-    model: Model<Cpu>,
-    space: Workspace<Cpu>,
+    engine: Box<dyn Engine>,
     tokenizer: Tokenizer,
     text: EncodeSettings,
     mask: u32,
@@ -70,12 +68,8 @@ impl MaskFiller {
         }
         let mask = tokenizer.special_ids().mask;
         let mask = mask.ok_or_else(|| SerinError::Usage(format!("{name}: its tokenizer has no mask token")))?;
-        let device = options.device.open()?;
-        let dtype = options.device.precision.dtype(&device);
-        let build = BuildOptions { freezing: Freezing::All, dtype };
-        let model = Model::build(&device, folder.config().clone(), &mut folder.source(0), build)?;
-        let space = model.workspace(&device, BATCH_TOKENS.max(text.max_length), 1)?;
-        Ok(MaskFiller { device, model, space, tokenizer, text, mask })
+        let engine = engine::open(&folder, options.device, text.max_length, 1)?;
+        Ok(MaskFiller { engine, tokenizer, text, mask })
     }
 
     /// The `top_k` likeliest tokens for each mask of a text.
@@ -92,11 +86,11 @@ impl MaskFiller {
             return Err(SerinError::Usage(format!("no {own} in the text{cut}\nhint: \"a {own} text\"")));
         }
         let sequence = Sequence { ids: &encoded.ids, types: &encoded.type_ids };
-        let batch = Batch::pack(self.model.config(), [sequence]);
-        let logits = self.model.token_logits(&self.device, &mut self.space, &batch, &rows)?;
+        let batch = Batch::pack(self.engine.config(), [sequence]);
+        let logits = self.engine.token_logits(&batch, &rows)?;
         let mut ids = encoded.ids.clone();
         let mut masks = Vec::new();
-        for (row, logits) in rows.iter().zip(logits.chunks_exact(self.model.config().vocab)) {
+        for (row, logits) in rows.iter().zip(logits.chunks_exact(self.engine.config().vocab)) {
             let candidates = self.candidates(logits, top_k.max(1))?;
             if let Some(best) = candidates.first() {
                 ids[*row as usize] = best.token_id;

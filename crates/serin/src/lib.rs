@@ -32,6 +32,7 @@
 pub mod classifier;
 pub mod device;
 pub mod embedded;
+mod engine;
 pub mod environment;
 mod error;
 pub mod fill_mask;
@@ -41,7 +42,7 @@ pub mod pretrain;
 pub mod pretrained;
 
 pub use classifier::{Classifier, ClassifierOptions, Prediction};
-pub use device::{DeviceOptions, Precision};
+pub use device::{Device, DeviceKind, DeviceOptions, Hardware, Precision};
 pub use error::SerinError;
 pub use fill_mask::MaskFiller;
 pub use fine_tune::{FineTuneOptions, FineTuned, fine_tune};

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use serin::data::{DataSpec, LabelUse, load_dataset};
-use serin::{Classifier, ClassifierOptions, DeviceOptions, Precision};
+use serin::{Classifier, ClassifierOptions, DeviceKind, DeviceOptions, Precision};
 use serin_model::ProblemType;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn fast<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 
 /// The library's predictions, text by text: never in a batch with another.
 fn alone(place: &Place, model: &str) -> Vec<serin::Prediction> {
-    let device = DeviceOptions { threads: Some(1), precision: Precision::Fp32 };
+    let device = DeviceOptions { kind: DeviceKind::Cpu, threads: Some(1), precision: Precision::Fp32 };
     let options = ClassifierOptions { device, ..ClassifierOptions::default() };
     let path = place.path(model);
     let mut classifier = Classifier::from_pretrained(path.to_str().unwrap(), &options).unwrap();

@@ -37,6 +37,11 @@ impl Compiler {
         })
     }
 
+    /// What decides the instructions that run: target and compiler.
+    pub(crate) fn describe(&self) -> String {
+        format!("{}, NVRTC {}.{}", self.architecture, self.version.0, self.version.1)
+    }
+
     /// The compiled program, from the cache if it is there.
     pub(crate) fn image(&self, program: Program) -> Result<Image, CudaError> {
         let source = sources::find(program.file);

@@ -86,6 +86,11 @@ impl Card {
         Ok(Card { name, memory, context, stream, compiler, loaded: Mutex::default() })
     }
 
+    /// What decides how kernels round: the card and what they are compiled by.
+    pub(crate) fn arithmetic(&self) -> String {
+        format!("{}, {}", self.name, self.compiler.describe())
+    }
+
     /// The stream on which everything runs, for libraries that enqueue on their own.
     pub(crate) fn stream(&self) -> CUstream {
         self.stream

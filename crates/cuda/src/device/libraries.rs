@@ -20,12 +20,18 @@ pub(crate) struct Wanted {
     variable: &'static str,
 }
 
+/// NVRTC's library, or the folder with it, where the system's loader does not find it.
+pub const SERIN_NVRTC: &str = "SERIN_NVRTC";
+
+/// cuBLASLt's library, or the folder with it, where the system's loader does not find it.
+pub const SERIN_CUBLAS: &str = "SERIN_CUBLAS";
+
 /// The compiler of kernels.
 pub(crate) const NVRTC: Wanted =
-    Wanted { library: "NVRTC", stem: "nvrtc", package: "nvidia-cuda-nvrtc", variable: "SERIN_NVRTC" };
+    Wanted { library: "NVRTC", stem: "nvrtc", package: "nvidia-cuda-nvrtc", variable: SERIN_NVRTC };
 /// Matrix products.
 pub(crate) const CUBLASLT: Wanted =
-    Wanted { library: "cuBLASLt", stem: "cublasLt", package: "nvidia-cublas", variable: "SERIN_CUBLAS" };
+    Wanted { library: "cuBLASLt", stem: "cublasLt", package: "nvidia-cublas", variable: SERIN_CUBLAS };
 
 /// Major versions whose interface the crate knows, newest first.
 const VERSIONS: [u32; 2] = [13, 12];

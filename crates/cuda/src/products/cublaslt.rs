@@ -13,9 +13,9 @@ use crate::error::CudaError;
 use crate::memory::{Arena, Buffer};
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys::{
-    cublasComputeType_t, cublasLtHandle_t, cublasLtMatmulAlgo_t, cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t,
-    cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, cublasLtMatrixLayout_t,
-    cublasLtReductionScheme_t, cudaDataType,
+    cublasComputeType_t, cublasLtGetVersion, cublasLtHandle_t, cublasLtMatmulAlgo_t, cublasLtMatmulDesc_t,
+    cublasLtMatmulDescAttributes_t, cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t,
+    cublasLtMatrixLayout_t, cublasLtReductionScheme_t, cudaDataType,
 };
 use serin_tensor::DType;
 use std::collections::HashMap;
@@ -61,6 +61,12 @@ impl CublasLt {
             .map_err(|error| CudaError::Driver { call: "starting cuBLASLt", reason: error.to_string() })?;
         let workspace = Buffer::zeroed(arena, DType::F32, WORKSPACE / 4)?;
         Ok(CublasLt { card: card.clone(), handle, workspace, plans: Mutex::default() })
+    }
+
+    /// What decides how products round.
+    pub(crate) fn describe(&self) -> String {
+        // SAFETY: no precondition.
+        format!("cuBLASLt {}", unsafe { cublasLtGetVersion() })
     }
 
     /// The way of multiplying of a plan; the library is asked once.

@@ -3,9 +3,9 @@
 use super::base::Base;
 use super::console::Console;
 use super::options::TrunkCacheOptions;
+use crate::device::Hardware;
 use crate::environment::cache_folder;
 use crate::error::SerinError;
-use serin_cpu::Cpu;
 use serin_model::Model;
 use serin_train::{CACHE_EXTENSION, Examples, TrunkCache, cache_bytes};
 use std::fs;
@@ -52,11 +52,11 @@ pub fn list(folder: &Path) -> io::Result<Vec<CacheFile>> {
 }
 
 /// Opens the caches of a run, or says why it does without.
-pub(super) fn open(
+pub(super) fn open<B: Hardware>(
     options: &TrunkCacheOptions,
     base: &Base,
-    device: &Cpu,
-    model: &Model<Cpu>,
+    device: &B,
+    model: &Model<B>,
     train: &Examples,
     selection: &Examples,
     console: &mut dyn Console,
@@ -127,9 +127,9 @@ fn make_room(folder: &Path, names: &[String], needed: u64, limit: u64) -> io::Re
 
 /// Everything but the examples that the trunk's output depends on. Kernels of different machines and versions round
 /// differently.
-fn trunk_key(trunk_fingerprint: &str, device: &Cpu, model: &Model<Cpu>) -> String {
+fn trunk_key<B: Hardware>(trunk_fingerprint: &str, device: &B, model: &Model<B>) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("{trunk_fingerprint}-{}-{}-{version}", model.dtype(), device.isa().best())
+    format!("{trunk_fingerprint}-{}-{}-{version}", model.dtype(), device.arithmetic())
 }
 
 fn fingerprint(key: &str, examples: &Examples) -> String {

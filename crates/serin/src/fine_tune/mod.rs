@@ -27,6 +27,7 @@ pub use samples::Sample;
 pub(crate) use starting_weights::StartingWeights;
 
 use crate::classifier::model_problem_type;
+use crate::device::{Device, Hardware};
 use crate::error::SerinError;
 use base::Base;
 use card::ModelCard;
@@ -34,10 +35,8 @@ use data::{Splits, TokenizedSplits};
 use keeper::FolderKeeper;
 use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
-use serin_cpu::Cpu;
 use serin_metrics::{EvaluationReport, TweetEvalTask};
 use serin_model::{BuildOptions, Freezing, LossSettings, Model};
-use serin_ops::Backend;
 use serin_train::{
     Ending, Evaluation, Examples, SelectionMetric, TrainInputs, TrainSettings, Trainer, group_table, infer_all,
 };
@@ -77,6 +76,7 @@ pub fn fine_tune(
     }
     let folder = RunFolder::create(&options.output_dir)?;
     folder.refuse_to_overwrite(options.resume, options.overwrite)?;
+    let device = options.device.open()?;
     let splits = Splits::load(&options.data, options.select_on, options.settings.seed)?;
     if let Some(note) = &splits.split_note {
         console.say(note);
@@ -91,7 +91,6 @@ pub fn fine_tune(
     base.prepare_labels(&splits.label_names(), problem_type)?;
     base.set_dropout(options.dropout);
     console.say(&base.weights.report());
-    let device = options.device.open()?;
     let tokenized = splits.tokenize(&base.tokenizer, &base.text, console)?;
     let mut settings = TrainSettings { metric_for_best_model: metric, ..options.settings.clone() };
     if options.balanced_class_weights {
@@ -99,16 +98,12 @@ pub fn fine_tune(
         console.say(&format!("Class weights: {weights:.3?}"));
         settings.class_weights = Some(weights);
     }
-    let run = Run {
-        options,
-        settings: &settings,
-        folder: &folder,
-        splits: &splits,
-        tokenized: &tokenized,
-        base: &base,
-        device: &device,
+    let run =
+        Run { options, settings: &settings, folder: &folder, splits: &splits, tokenized: &tokenized, base: &base };
+    let Outcome { ending, best, test, samples } = match &device {
+        Device::Cpu(device) => run.train(device, console, stop)?,
+        Device::Cuda(device) => run.train(device, console, stop)?,
     };
-    let Outcome { ending, best, test, samples } = run.train(console, stop)?;
     Ok(FineTuned { ending, best, metric, test, samples, folder })
 }
 
@@ -132,7 +127,6 @@ struct Run<'a> {
     splits: &'a Splits,
     tokenized: &'a TokenizedSplits,
     base: &'a Base,
-    device: &'a Cpu,
 }
 
 /// Samples that are kept of a run.
@@ -146,16 +140,19 @@ struct Outcome {
 }
 
 impl Run<'_> {
-    fn train(&self, console: &mut dyn Console, stop: &AtomicBool) -> Result<Outcome, SerinError> {
-        let model = self.build()?;
+    fn train<B: Hardware>(
+        &self,
+        device: &B,
+        console: &mut dyn Console,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, SerinError> {
+        let model = self.build(device)?;
         let (train, selection) = (&self.tokenized.train, self.selection());
         let fingerprint = self.base.fingerprint();
-        let recorded = self.recorded_settings(&model, &fingerprint);
+        let recorded = self.recorded_settings(device, &model, &fingerprint);
         let caches = match self.settings.frozen_dropout {
             true => None,
-            false => {
-                caches::open(&self.options.trunk_cache, self.base, self.device, &model, train, selection, console)?
-            }
+            false => caches::open(&self.options.trunk_cache, self.base, device, &model, train, selection, console)?,
         };
         let inputs = TrainInputs {
             settings: self.settings.clone(),
@@ -166,7 +163,7 @@ impl Run<'_> {
             save_steps: self.options.save_steps,
             logging_steps: self.options.logging_steps,
         };
-        let mut trainer = Trainer::new(self.device, model, inputs, stop)?;
+        let mut trainer = Trainer::new(device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
         let longer = match self.settings.schedule_depends_on_length() {
             true => Longer::OtherRates,
@@ -177,11 +174,11 @@ impl Run<'_> {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
         }
         if self.options.resume
-            && let Some(progress) = self.folder.restore(self.device, trainer.parts_mut(), console)?
+            && let Some(progress) = self.folder.restore(device, trainer.parts_mut(), console)?
         {
             trainer.set_progress(progress);
         }
-        self.say_groups(&mut trainer, console);
+        self.say_groups(device, &mut trainer, console);
         let mut keeper = FolderKeeper { folder: self.folder, base: self.base, card: self.card(&recorded) };
         let settings = self.settings;
         let (every, tensorboard) = (self.options.logging_steps, self.options.tensorboard);
@@ -195,17 +192,17 @@ impl Run<'_> {
             return Ok(Outcome { ending, best, test: None, samples: Vec::new() });
         }
         let model = trainer.into_model();
-        let test = self.report_test(&model, console)?;
+        let test = self.report_test(device, &model, console)?;
         self.conclude(keeper.card, &stopping.best, best.map(|(_, epoch)| epoch), test.as_ref())?;
-        Ok(Outcome { ending, best, test, samples: self.samples(&model)? })
+        Ok(Outcome { ending, best, test, samples: self.samples(device, &model)? })
     }
 
-    fn build(&self) -> Result<Model<Cpu>, SerinError> {
+    fn build<B: Hardware>(&self, device: &B) -> Result<Model<B>, SerinError> {
         let freezing = self.options.freeze_layers.map_or(Freezing::Nothing, Freezing::Layers);
-        let dtype = self.options.device.precision.dtype(self.device);
+        let dtype = self.options.device.precision.dtype(device);
         let mut source = self.base.source();
         let config = self.base.config().clone();
-        Ok(Model::build(self.device, config, source.as_mut(), BuildOptions { freezing, dtype })?)
+        Ok(Model::build(device, config, source.as_mut(), BuildOptions { freezing, dtype })?)
     }
 
     /// What selects the best epoch.
@@ -230,21 +227,21 @@ impl Run<'_> {
         self.options.task.or_else(|| TweetEvalTask::from_name(&self.splits.train.name))
     }
 
-    fn say_groups(&self, trainer: &mut Trainer<'_, Cpu>, console: &mut dyn Console) {
+    fn say_groups<B: Hardware>(&self, device: &B, trainer: &mut Trainer<'_, B>, console: &mut dyn Console) {
         let (model, _) = trainer.parts_mut();
         let frozen = match self.options.freeze_layers {
             None => "nothing is frozen".to_owned(),
             Some(0) => "the embeddings are frozen".to_owned(),
             Some(layers) => format!("embeddings and {layers} of {} layers are frozen", model.config().layers),
         };
-        console.say(&format!("{}; {} storage; {frozen}. Trained:", self.device.name(), model.dtype()));
+        console.say(&format!("{}; {} storage; {frozen}. Trained:", device.name(), model.dtype()));
         for group in group_table(model, self.settings) {
             console.say(&format!("  {group}"));
         }
     }
 
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
-    fn recorded_settings(&self, model: &Model<Cpu>, fingerprint: &str) -> Map<String, Value> {
+    fn recorded_settings<B: Hardware>(&self, device: &B, model: &Model<B>, fingerprint: &str) -> Map<String, Value> {
         let mut settings = settings_by_name(self.settings);
         let [hidden, attention, classifier] =
             [model.config().hidden_dropout, model.config().attention_dropout, model.config().classifier_dropout];
@@ -255,7 +252,7 @@ impl Run<'_> {
             ("model_fingerprint", json!(fingerprint)),
             ("freeze_layers", json!(self.options.freeze_layers)),
             ("precision", json!(model.dtype().to_string())),
-            ("isa", json!(self.device.isa().best().name())),
+            ("isa", json!(device.arithmetic())),
             ("text", json!(self.base.text)),
             ("labels", json!(self.base.config().labels)),
             ("problem_type", json!(self.base.config().problem_type().hugging_face_name())),
@@ -285,27 +282,28 @@ impl Run<'_> {
         }
     }
 
-    fn samples(&self, model: &Model<Cpu>) -> Result<Vec<Sample>, SerinError> {
+    fn samples<B: Hardware>(&self, device: &B, model: &Model<B>) -> Result<Vec<Sample>, SerinError> {
         let (test, validation) = (&self.splits.test, &self.splits.validation);
         let shown = match (test, &self.tokenized.test, validation, &self.tokenized.validation) {
             (Some(data), Some(examples), _, _) | (_, _, Some(data), Some(examples)) => Some((data, examples)),
             _ => None,
         };
-        shown.map_or(Ok(Vec::new()), |(data, examples)| samples::samples(self.device, model, data, examples, SAMPLES))
+        shown.map_or(Ok(Vec::new()), |(data, examples)| samples::samples(device, model, data, examples, SAMPLES))
     }
 
     /// Evaluates the best weights on the test data; where it selected, its report is known.
-    fn report_test(
+    fn report_test<B: Hardware>(
         &self,
-        model: &Model<Cpu>,
+        device: &B,
+        model: &Model<B>,
         console: &mut dyn Console,
     ) -> Result<Option<EvaluationReport>, SerinError> {
         let Some(test) = &self.tokenized.test else { return Ok(None) };
         let longest = (0..test.len()).map(|index| test.length(index)).max().unwrap_or(1);
         let tokens = self.settings.micro_batch_tokens.max(longest);
-        let mut space = model.workspace(self.device, tokens, 256)?;
+        let mut space = model.workspace(device, tokens, 256)?;
         let mut progress = |done| console.count("evaluating the test data", done, test.len());
-        let logits = infer_all(self.device, model, &mut space, test, None, &mut progress)?;
+        let logits = infer_all(device, model, &mut space, test, None, &mut progress)?;
         let mut evaluation = Evaluation::new(model.config(), self.task())?;
         for (index, row) in logits.chunks_exact(model.config().labels.len()).enumerate() {
             evaluation.push(test.target(index), row)?;

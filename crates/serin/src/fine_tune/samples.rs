@@ -1,10 +1,10 @@
 //! A few examples with what the best model says of them, for people to look at.
 
 use crate::error::SerinError;
-use serin_cpu::Cpu;
 use serin_data::{Dataset, Target};
 use serin_metrics::{Decision, decide, probabilities};
 use serin_model::Model;
+use serin_ops::Backend;
 use serin_train::{Examples, infer_all};
 
 /// An example and its prediction.
@@ -21,9 +21,9 @@ pub struct Sample {
 }
 
 /// At most `count` examples of single labels, evenly spread over a dataset.
-pub(super) fn samples(
-    device: &Cpu,
-    model: &Model<Cpu>,
+pub(super) fn samples<B: Backend>(
+    device: &B,
+    model: &Model<B>,
     dataset: &Dataset,
     examples: &Examples,
     count: usize,

@@ -7,6 +7,7 @@ mod options;
 
 pub use options::{EncoderShape, PretrainModel, PretrainOptions};
 
+use crate::device::{Device, Hardware};
 use crate::error::SerinError;
 use crate::fine_tune::{Console, Longer, RunFolder, RunLogs, dropout_problem, settings_by_name, shown_settings};
 use base::Base;
@@ -15,9 +16,7 @@ use keeper::FolderKeeper;
 use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
 use serin_corpus::{Corpus, CorpusError, CorpusSettings, Masking, TRAIN, TokenizeReport, VALIDATION};
-use serin_cpu::Cpu;
 use serin_model::{BuildOptions, Freezing, Model};
-use serin_ops::Backend;
 use serin_train::{Ending, PretrainInputs, Pretrainer, group_table};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -48,15 +47,18 @@ pub fn pretrain(
     }
     let folder = RunFolder::create(&options.output_dir)?;
     folder.refuse_to_overwrite(options.resume, options.overwrite)?;
+    let device = options.device.open()?;
     let base = Base::open(&options.model, options.dropout, options.settings.seed, console.downloads())?;
     console.say(&base.weights.report());
-    let device = options.device.open()?;
     let mut corpus = options.corpus.clone();
     corpus.max_length = corpus.max_length.min(base.tokenizer.max_length()).min(base.weights.config().max_length());
     corpus.normalization = options.normalization.unwrap_or(base.normalization);
-    let run = Run { options, corpus, folder: &folder, base: &base, device: &device };
+    let run = Run { options, corpus, folder: &folder, base: &base };
     let (ending, best_loss) = match run.text(console, stop)? {
-        Some((train, held_out)) => run.train(&train, &held_out, console, stop)?,
+        Some(corpora) => match &device {
+            Device::Cpu(device) => run.train(device, &corpora, console, stop)?,
+            Device::Cuda(device) => run.train(device, &corpora, console, stop)?,
+        },
         None => (Ending::Interrupted, None),
     };
     Ok(Pretrained { ending, best_loss, folder })
@@ -68,7 +70,6 @@ struct Run<'a> {
     corpus: CorpusSettings,
     folder: &'a RunFolder,
     base: &'a Base,
-    device: &'a Cpu,
 }
 
 impl Run<'_> {
@@ -107,16 +108,16 @@ impl Run<'_> {
         Ok(Some(corpora))
     }
 
-    fn train(
+    fn train<B: Hardware>(
         &self,
-        train: &Corpus,
-        held_out: &Corpus,
+        device: &B,
+        (train, held_out): &(Corpus, Corpus),
         console: &mut dyn Console,
         stop: &AtomicBool,
     ) -> Result<(Ending, Option<f64>), SerinError> {
         let options = self.options;
-        let model = self.build()?;
-        let recorded = self.recorded_settings(&model, train, held_out);
+        let model = self.build(device)?;
+        let recorded = self.recorded_settings(device, &model, train, held_out);
         let inputs = PretrainInputs {
             settings: options.settings.clone(),
             masking: Masking::new(&self.base.tokenizer, options.mlm_probability, options.settings.seed)?,
@@ -126,15 +127,15 @@ impl Run<'_> {
             save_steps: options.save_steps,
             logging_steps: options.logging_steps,
         };
-        let mut trainer = Pretrainer::new(self.device, model, inputs, stop)?;
+        let mut trainer = Pretrainer::new(device, model, inputs, stop)?;
         // Only now: an older run is not cleared away for one that cannot be.
         self.folder.prepare(&recorded, options.resume, Longer::Refused)?;
         if options.resume
-            && let Some(progress) = self.folder.restore(self.device, trainer.parts_mut(), console)?
+            && let Some(progress) = self.folder.restore(device, trainer.parts_mut(), console)?
         {
             trainer.set_progress(progress);
         }
-        self.say_groups(&mut trainer, console);
+        self.say_groups(device, &mut trainer, console);
         let (settings, progress) = (&options.settings, trainer.progress());
         let (every, tensorboard) = (options.logging_steps, options.tensorboard);
         let mut logs = RunLogs::open(self.folder, console, settings, every, tensorboard, progress)?;
@@ -156,23 +157,29 @@ impl Run<'_> {
         Ok((ending, stopping.best))
     }
 
-    fn build(&self) -> Result<Model<Cpu>, SerinError> {
-        let dtype = self.options.device.precision.dtype(self.device);
+    fn build<B: Hardware>(&self, device: &B) -> Result<Model<B>, SerinError> {
+        let dtype = self.options.device.precision.dtype(device);
         let (config, options) =
             (self.base.weights.config().clone(), BuildOptions { freezing: Freezing::Nothing, dtype });
-        Ok(Model::build(self.device, config, self.base.source().as_mut(), options)?)
+        Ok(Model::build(device, config, self.base.source().as_mut(), options)?)
     }
 
-    fn say_groups(&self, trainer: &mut Pretrainer<'_, Cpu>, console: &mut dyn Console) {
+    fn say_groups<B: Hardware>(&self, device: &B, trainer: &mut Pretrainer<'_, B>, console: &mut dyn Console) {
         let (model, _) = trainer.parts_mut();
-        console.say(&format!("{}; {} storage. Trained:", self.device.name(), model.dtype()));
+        console.say(&format!("{}; {} storage. Trained:", device.name(), model.dtype()));
         for group in group_table(model, &self.options.settings) {
             console.say(&format!("  {group}"));
         }
     }
 
     /// What decides the result, by name: recorded for the model card and to check a resumed run against.
-    fn recorded_settings(&self, model: &Model<Cpu>, train: &Corpus, held_out: &Corpus) -> Map<String, Value> {
+    fn recorded_settings<B: Hardware>(
+        &self,
+        device: &B,
+        model: &Model<B>,
+        train: &Corpus,
+        held_out: &Corpus,
+    ) -> Map<String, Value> {
         const OF_CLASSIFIERS: [&str; 5] = [
             "label_smoothing_factor",
             "class_weights",
@@ -193,7 +200,7 @@ impl Run<'_> {
             ("model_fingerprint", json!(self.base.fingerprint())),
             ("shape", json!(shape)),
             ("precision", json!(model.dtype().to_string())),
-            ("isa", json!(self.device.isa().best().name())),
+            ("isa", json!(device.arithmetic())),
             ("mlm_probability", json!(self.options.mlm_probability)),
             ("max_length", json!(self.corpus.max_length)),
             ("packing", json!(self.corpus.packing)),

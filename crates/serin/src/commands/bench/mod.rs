@@ -19,6 +19,7 @@ use anyhow::{Context, bail};
 use ceilings::{Ceiling, Ceilings};
 use conditions::Conditions;
 use serde::Serialize;
+use serin::DeviceKind;
 use serin_checkpoint::save::write_json_atomic;
 use serin_cpu::Cpu;
 use serin_ops::Traced;
@@ -67,7 +68,10 @@ fn measure(args: &BenchArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report> {
         bail!("--seconds must lie above 0 and be a day at most, found {}", args.seconds);
     }
     let device = args.device.options();
-    let cpu = device.open()?;
+    if device.kind == DeviceKind::Cuda {
+        bail!("bench measures the CPU only so far\nhint: leave --device cuda out");
+    }
+    let cpu = device.open_cpu()?;
     let dtype = device.precision.dtype(&cpu);
     let budget = Duration::from_secs_f64(args.seconds);
     let section = args.section;

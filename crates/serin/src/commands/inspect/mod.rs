@@ -10,10 +10,10 @@ use anyhow::Context;
 use memory::Memory;
 use serde::Serialize;
 use serin::pretrained::{locate, record_text, text_settings};
-use serin::{PretrainedOptions, SerinError};
+use serin::{Device, Hardware, Precision, PretrainedOptions, SerinError};
 use serin_checkpoint::model::{Inspection, LoadedFolder, RecordedText};
 use serin_checkpoint::save::write_json_atomic;
-use serin_ops::Backend;
+use serin_tensor::DType;
 use serin_text::Tokenizer;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ struct TokenizerDescription {
 #[derive(Serialize)]
 struct DeviceDescription {
     name: String,
-    /// Every instruction set in use, the best last.
+    /// What computes: every instruction set in use, the best last, or the GPU with its libraries.
     kernels: Vec<String>,
     precision: String,
 }
@@ -70,21 +70,24 @@ fn describe(args: &InspectArgs, quiet: bool) -> Result<Description, SerinError> 
     let path = locate(&args.model, &options, &DownloadBars::new(quiet))?;
     let folder = LoadedFolder::open(&path)?;
     let device = args.device.options();
-    let cpu = device.open()?;
-    let dtype = device.precision.dtype(&cpu);
+    let (description, dtype) = match device.open()? {
+        Device::Cpu(cpu) => describe_device(&cpu, device.precision),
+        Device::Cuda(cuda) => describe_device(&cuda, device.precision),
+    };
     let config = folder.config();
     Ok(Description {
         inspection: folder.inspect()?,
         positions: config.max_positions,
         tokenizer: tokenizer(&args.model, &options, &folder, &path).map_err(|error| error.to_string()),
-        device: DeviceDescription {
-            name: cpu.name(),
-            kernels: cpu.isa().levels().iter().map(ToString::to_string).collect(),
-            precision: dtype.to_string(),
-        },
+        device: description,
         memory: Memory::estimate(config, dtype),
         folder: path,
     })
+}
+
+fn describe_device(device: &impl Hardware, precision: Precision) -> (DeviceDescription, DType) {
+    let dtype = precision.dtype(device);
+    (DeviceDescription { name: device.name(), kernels: device.kernels(), precision: dtype.to_string() }, dtype)
 }
 
 fn tokenizer(
