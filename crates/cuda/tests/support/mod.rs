@@ -26,20 +26,26 @@ pub(crate) fn compiler() -> Option<String> {
 
 /// An emulator of its own.
 pub(crate) fn open_emulator() -> Option<Cuda> {
+    let paths = emulator_libraries()?;
+    // SAFETY: just compiled from this crate's kernels.
+    #[allow(unsafe_code)]
+    Some(unsafe { Cuda::emulated([&paths[0], &paths[1], &paths[2]]) }.unwrap())
+}
+
+/// The emulator's libraries, of f32, bf16 and f16, in one folder.
+pub(crate) fn emulator_libraries() -> Option<Vec<PathBuf>> {
     let compiler = compiler()?;
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
     fs::create_dir_all(&folder).unwrap();
-    let paths: Vec<PathBuf> = std::thread::scope(|scope| {
+    let paths = std::thread::scope(|scope| {
         let build = |storage| {
             let (compiler, kernels, folder) = (&compiler, &kernels, &folder);
             scope.spawn(move || library(compiler, kernels, folder, storage))
         };
         [0, 1, 2].map(build).into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    // SAFETY: just compiled from this crate's kernels.
-    #[allow(unsafe_code)]
-    Some(unsafe { Cuda::emulated([&paths[0], &paths[1], &paths[2]]) }.unwrap())
+    Some(paths)
 }
 
 /// The kernels of a storage type as a library of the emulator; compiled if any source is newer.

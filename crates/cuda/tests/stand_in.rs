@@ -1,0 +1,85 @@
+//! The driver's side of the crate (context, memory, loading, launches, cuBLASLt's descriptions) without a card: on stand-ins
+//! for NVIDIA's libraries that do what the manuals say, with the emulator behind them. See `stand_in/libraries.cpp`.
+
+#![cfg(target_os = "linux")] // libraries are found by LD_LIBRARY_PATH
+
+mod support;
+
+use serin_conformance::Filter;
+use serin_cuda::{Cuda, CudaError, CudaOptions};
+use serin_ops::{Backend, DeviceError};
+use serin_tensor::DType;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the stand-ins are; set for the process that is to find them.
+const FOLDER: &str = "SERIN_STAND_IN";
+/// Copies, products in every form, updates, several kernels an op, launches of every kind.
+const CASES: [&str; 6] = ["memory", "weight", "linear", "gradient_norm", "adamw", "attention: bf16"];
+
+#[test]
+#[ignore = "run by the test below, in a process that finds the stand-ins"]
+fn on_the_stand_ins() {
+    let folder = PathBuf::from(std::env::var_os(FOLDER).expect("a folder"));
+    let cache = folder.join("kernels");
+    let _ = std::fs::remove_dir_all(&cache);
+    let open = || Cuda::new(CudaOptions { ordinal: 0, cache: Some(cache.clone()) });
+    let device = open().unwrap();
+    assert_eq!(device.name(), "CUDA: stand-in, 4 GiB");
+    assert_eq!(device.arithmetic(), "stand-in, sm_90, NVRTC 13.0, cuBLASLt 130000");
+    for cases in CASES {
+        serin_conformance::run(&device, &Filter::containing(cases)).assert_ok();
+    }
+    // On another thread, whose context is not set; and with kernels from the folder.
+    let kept = std::fs::read_dir(&cache).unwrap().count();
+    assert!(kept > 5, "{kept} compiled programs were kept");
+    std::thread::spawn(move || serin_conformance::run(&device, &Filter::containing("adamw")).assert_ok())
+        .join()
+        .unwrap();
+    serin_conformance::run(&open().unwrap(), &Filter::containing("adamw")).assert_ok();
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), kept, "programs were compiled again");
+
+    let device = open().unwrap();
+    let Err(DeviceError { reason, .. }) = device.buffer(DType::F32, 1 << 60) else { panic!("4 EiB were found") };
+    assert!(reason.contains("out of GPU memory"), "{reason}");
+    let beyond = Cuda::new(CudaOptions { ordinal: 1, cache: None });
+    assert!(matches!(beyond, Err(CudaError::NoCard)));
+}
+
+#[test]
+fn the_driver_s_side_conforms_on_stand_ins_for_nvidia_s_libraries() {
+    let (Some(compiler), Some(emulator)) = (support::compiler(), support::emulator_libraries()) else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand_in");
+    std::fs::create_dir_all(&folder).unwrap();
+    let library = folder.join("stand_in.so");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-o"]);
+    command.arg(&library).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/libraries.cpp"));
+    let output = command.arg("-ldl").output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    // By their versions, and by the bare names that a toolkit's folder has too.
+    for name in ["libcuda.so", "libnvrtc.so", "libcublasLt.so"] {
+        for version in ["", ".1", ".13"] {
+            let link = folder.join(format!("{name}{version}"));
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&library, link).unwrap();
+        }
+    }
+    let paths = std::env::join_paths(
+        [folder.clone()]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default())),
+    );
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "on_the_stand_ins", "--nocapture"])
+        .env("LD_LIBRARY_PATH", paths.unwrap())
+        .env("SERIN_EMULATOR", emulator[0].parent().unwrap())
+        .env(FOLDER, &folder)
+        .env_remove("SERIN_NVRTC")
+        .env_remove("SERIN_CUBLAS")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
+}
