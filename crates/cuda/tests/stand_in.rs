@@ -39,7 +39,20 @@ fn on_the_stand_ins() {
     serin_conformance::run(&open().unwrap(), &Filter::containing("adamw")).assert_ok();
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), kept, "programs were compiled again");
 
+    // More than the pinned memory holds, in parts that end anywhere, before anyone waits.
     let device = open().unwrap();
+    let expected: Vec<f32> = (0..7_000_000).map(|at| at as f32).collect();
+    let mut buffer = device.buffer(DType::F32, expected.len()).unwrap();
+    let mut first = 0;
+    for len in (0..).map(|part| 1 + part * 100_003).take_while(|len| *len < expected.len()) {
+        let part = &expected[first..expected.len().min(first + len)];
+        device.write(&mut buffer, first, part);
+        first += part.len();
+    }
+    assert_eq!(first, expected.len());
+    let mut values = vec![0.0; expected.len()];
+    device.read(&buffer, 0, &mut values).unwrap();
+    assert!(values == expected, "bytes were lost on the way");
     let Err(DeviceError { reason, .. }) = device.buffer(DType::F32, 1 << 60) else { panic!("4 EiB were found") };
     assert!(reason.contains("out of GPU memory"), "{reason}");
     let beyond = Cuda::new(CudaOptions { ordinal: 1, cache: None });

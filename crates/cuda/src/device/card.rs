@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)] // calls the driver
 
+use super::staging::Staging;
 use super::{Address, Device, Grid, libraries};
 use crate::compile::{Compiler, Image};
 use crate::error::CudaError;
@@ -25,6 +26,7 @@ pub(crate) struct Card {
     stream: CUstream,
     compiler: Compiler,
     loaded: Mutex<Loaded>,
+    staging: Mutex<Staging>,
 }
 
 /// Handles of what is on the card already.
@@ -40,7 +42,7 @@ unsafe impl Send for Card {}
 unsafe impl Sync for Card {}
 
 /// The driver's words.
-fn said(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+pub(super) fn said(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
     move |error| {
         let text =
             |words: Result<&std::ffi::CStr, DriverError>| words.map(|words| words.to_string_lossy().into_owned());
@@ -83,7 +85,8 @@ impl Card {
         };
         let stream =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(said("making a stream"))?;
-        Ok(Card { name, memory, context, stream, compiler, loaded: Mutex::default() })
+        let staging = Mutex::new(Staging::new()?);
+        Ok(Card { name, memory, context, stream, compiler, loaded: Mutex::default(), staging })
     }
 
     /// What decides how kernels round: the card and what they are compiled by.
@@ -170,8 +173,9 @@ unsafe impl Device for Card {
 
     unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         self.bind()?;
-        // SAFETY: the caller's; from pageable memory the driver has taken the bytes before it returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream) }.map_err(said("copying to the card"))
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's; the context is current, and there is one stream.
+        unsafe { staging.write(to, bytes, self.stream) }
     }
 
     unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {

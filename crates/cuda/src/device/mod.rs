@@ -5,6 +5,7 @@
 mod card;
 mod emulator;
 pub(crate) mod libraries;
+mod staging;
 
 pub(crate) use card::Card;
 pub(crate) use emulator::Emulator;

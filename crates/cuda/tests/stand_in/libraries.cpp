@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <map>
 #include <string>
+#include <vector>
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -21,6 +22,20 @@ thread_local bool context_is_current = false;
 int context, stream, handle;
 // Where allocations begin, and how long they are.
 std::map<uint64_t, size_t> allocations;
+
+// Copies from pinned memory are made as late as the manual allows: when someone waits, or a later operation runs.
+struct Copy {
+    uint64_t to;
+    const void* from;
+    size_t bytes;
+};
+std::vector<Copy> copies;
+std::map<uint64_t, size_t> pinned;
+
+void make_copies() {
+    for (auto [to, from, bytes] : copies) std::memcpy((void*)to, from, bytes);
+    copies.clear();
+}
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500 };
 
@@ -35,12 +50,14 @@ void* emulator(int storage, const char* name) {
     return dlsym(library, name);
 }
 
-bool allocated(uint64_t address, size_t bytes) {
-    auto next = allocations.upper_bound(address);
-    if (next == allocations.begin()) return false;
+bool inside(const std::map<uint64_t, size_t>& ranges, uint64_t address, size_t bytes) {
+    auto next = ranges.upper_bound(address);
+    if (next == ranges.begin()) return false;
     auto [start, length] = *--next;
     return address - start <= length && bytes <= length - (address - start);
 }
+
+bool allocated(uint64_t address, size_t bytes) { return inside(allocations, address, bytes); }
 
 struct Function {
     int storage;
@@ -73,7 +90,26 @@ EXPORT int cuCtxSetCurrent(void* given) {
     return context_is_current ? SUCCESS : INVALID_CONTEXT;
 }
 EXPORT int cuStreamCreate(void** out, unsigned) { return *out = &stream, context_is_current ? SUCCESS : INVALID_CONTEXT; }
-EXPORT int cuStreamSynchronize(void* given) { return given == &stream && context_is_current ? SUCCESS : INVALID_VALUE; }
+EXPORT int cuStreamSynchronize(void* given) {
+    make_copies();
+    return given == &stream && context_is_current ? SUCCESS : INVALID_VALUE;
+}
+EXPORT int cuMemHostAlloc(void** memory, size_t bytes, unsigned flags) {
+    if (!context_is_current || flags != 0) return INVALID_VALUE;
+    return *memory = std::malloc(bytes), pinned[(uint64_t)*memory] = bytes, SUCCESS;
+}
+// An event that was never recorded has nothing to wait for.
+EXPORT int cuEventCreate(void** event, unsigned flags) {
+    // CU_EVENT_DISABLE_TIMING.
+    return *event = new bool(false), context_is_current && flags == 2 ? SUCCESS : INVALID_VALUE;
+}
+EXPORT int cuEventRecord(bool* event, void* given) {
+    return *event = true, given == &stream && context_is_current ? SUCCESS : INVALID_VALUE;
+}
+EXPORT int cuEventSynchronize(bool* event) {
+    if (*event) make_copies();
+    return SUCCESS;
+}
 EXPORT int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     if (!context_is_current || bytes == 0) return INVALID_VALUE;
     auto allocate = (void* (*)(unsigned long long))emulator(0, "emulator_allocate");
@@ -88,14 +124,17 @@ EXPORT int cuMemFree_v2(uint64_t address) {
 }
 EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* given) {
     if (!context_is_current || given != &stream || !allocated(to, bytes)) return INVALID_VALUE;
-    return std::memcpy((void*)to, from, bytes), SUCCESS;
+    if (!inside(pinned, (uint64_t)from, bytes)) return INVALID_VALUE;
+    return copies.push_back({to, from, bytes}), SUCCESS;
 }
 EXPORT int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* given) {
     if (!context_is_current || given != &stream || !allocated(from, bytes)) return INVALID_VALUE;
+    make_copies();
     return std::memcpy(to, (const void*)from, bytes), SUCCESS;
 }
 EXPORT int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* given) {
     if (!context_is_current || given != &stream || !allocated(to, bytes)) return INVALID_VALUE;
+    make_copies();
     return std::memset((void*)to, value, bytes), SUCCESS;
 }
 EXPORT int cuModuleLoadData(void** module, const char* image) {
@@ -119,6 +158,7 @@ EXPORT int cuLaunchKernel(
     void* given, void** arguments, void** extra
 ) {
     if (!context_is_current || given != &stream || extra || shared > function->shared) return INVALID_VALUE;
+    make_copies();
     using Launch = int (*)(const void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void**);
     auto launch = (Launch)emulator(function->storage, "emulator_launch");
     return launch(function->kernel, gx, gy, gz, bx, by, bz, shared, arguments) == 0 ? SUCCESS : INVALID_VALUE;
@@ -270,6 +310,7 @@ EXPORT int cublasLtMatmul(
     const float* beta, const void* C, Layout* c, void* D, Layout* d, const Algorithm* algorithm, void* workspace,
     size_t workspace_bytes, void* on
 ) {
+    make_copies();
     auto [m, n, k, fits] = shape(*description, *a, *b, *c, *d);
     if (given != &handle || on != &stream || !fits || algorithm->data[0] != MARK) return LT_INVALID_VALUE;
     if (workspace_bytes < algorithm->data[1] || !allocated((uint64_t)workspace, workspace_bytes)) return LT_INVALID_VALUE;
