@@ -14,10 +14,11 @@ import machine
 import random_model
 import step_texts
 from compare_options import REPOSITORY, parse_arguments
-from engines import SHAPES, Engine, Inputs, cold_engines, inference_engines, step_engines
+from engines import SHAPES, Engine, Inputs, cold_engines, inference_engines, pretraining_engines, step_engines
 
 SHARED = REPOSITORY.parent / "shared"
 SENTENCES = REPOSITORY / "crates/serin/assets/sentences/imdb_labelled.txt"
+SERIN_TINY = REPOSITORY / "crates/serin/assets/serin-tiny"
 
 
 def existing(*candidates: Path | None) -> Path | None:
@@ -34,12 +35,15 @@ def prepare(arguments: argparse.Namespace) -> tuple[Inputs, dict]:
     batch = step_texts.write(rows, folder / "batch.parquet")
     copies = step_texts.write(rows * 2 * arguments.steps, folder / "copies.parquet")
     step_texts.write(rows[:16], folder / "check.parquet")
+    more_texts = 16 * texts
+    documents = step_texts.drawn(imdb, more_texts) if imdb else step_texts.put_together(SENTENCES, more_texts)
+    documents = step_texts.write(documents, folder / "documents.parquet")
     tokenizer = existing(arguments.tokenizer, SHARED / "tokenizers/roberta-base")
     learned = tokenizer is None
     tokenizer = tokenizer or random_model.learn_tokenizer([text for text, _ in rows], 8192, folder / "tokenizer")
     random_model.make_model_once(folder / "model", size, tokenizer)
-    inputs = Inputs(arguments.serin.resolve(), folder / "model", batch, copies, folder / "model/model.onnx", texts,
-                    frozen, arguments.steps, arguments.quick)
+    inputs = Inputs(arguments.serin.resolve(), folder / "model", batch, copies, documents, SERIN_TINY,
+                    folder / "model/model.onnx", texts, frozen, arguments.steps, arguments.quick)
     return inputs, {
         "model": f"RoBERTa-{size}, random weights",
         "texts": f"{texts} of {imdb.name if imdb else 'sentences put together'}",
@@ -87,18 +91,20 @@ def main() -> None:
     if arguments.serin is None:
         raise SystemExit("--serin FILE is needed; benches/compare.sh gives it")
     inputs, what = prepare(arguments)
-    engines = inference_engines(inputs, SHAPES) + step_engines(inputs) + cold_engines(inputs)
+    engines = inference_engines(inputs, SHAPES) + step_engines(inputs)
+    engines += pretraining_engines(inputs) + cold_engines(inputs)
     engines = [engine for engine in engines if engine.part in arguments.only]
     started = datetime.datetime.now().astimezone()
     report = {
         "started": started.isoformat(timespec="minutes"),
         "conditions": machine.conditions(inputs.serin, REPOSITORY) | what,
-        "commands": {f"{engine.part}: {engine.name}": relative(engine.command) for engine in engines},
+        "commands": {f"{engine.part}: {engine.name}{engine.variant}": relative(engine.command) for engine in engines},
     }
     if "check" in arguments.only:
         report["logits"] = logits_check.check(inputs.serin, inputs.model, inputs.model.parent / "check.parquet")
     report["runs"] = []
-    counts = {"inference": arguments.rounds, "cold": arguments.rounds, "step": arguments.step_rounds}
+    counts = {"inference": arguments.rounds, "cold": arguments.rounds, "step": arguments.step_rounds,
+              "pretrain": arguments.step_rounds}
     for part, section in [("products", "ops"), ("sweep", "inference")]:
         if part in arguments.only:
             report[part] = bench(inputs, section)

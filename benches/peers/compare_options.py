@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-PARTS = ["check", "inference", "step", "cold", "products", "sweep"]
+PARTS = ["check", "inference", "step", "pretrain", "cold", "products", "sweep"]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -15,7 +15,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, help="folder of RoBERTa's vocab.json and merges.txt "
                         "[default: ../shared/tokenizers/roberta-base; else one learned from the texts]")
     parser.add_argument("--rounds", type=int, default=3, help="of inference, and of cold processes")
-    parser.add_argument("--step-rounds", type=int, default=2, help="of training steps, which take minutes")
+    parser.add_argument("--step-rounds", type=int, default=2, help="of training and pretraining steps, which take minutes")
     parser.add_argument("--steps", type=int, default=2, help="timed steps of PyTorch a round, after one that is not; "
                         "Serin makes twice as many")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [default: all]")

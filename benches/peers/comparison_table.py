@@ -5,7 +5,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from engines import CACHED_STEP, COLD, STEP
+from engines import CACHED_STEP, COLD, PRETRAINING, PRETRAINING_BATCH, PRETRAINING_LENGTH, STEP
 
 TITLES = {
     "8x512": "inference, 8 texts of 512 tokens",
@@ -13,6 +13,7 @@ TITLES = {
     "1x32": "latency of one text of 32 tokens",
     STEP: "a training step of the recipe, frozen layers computed (first epoch)",
     CACHED_STEP: "a training step of the recipe, frozen layers cached (later epochs)",
+    **{work: f"{work}: a step of {PRETRAINING_BATCH} × {PRETRAINING_LENGTH} tokens, serin-tiny's shape" for work in PRETRAINING},
     COLD: "`serin predict MODEL TEXT` from a cold process",
 }
 
@@ -31,6 +32,8 @@ def speed(work: str, milliseconds: float, record: dict) -> str:
     """Tokens a second of inference, examples a second of training."""
     if work in (STEP, CACHED_STEP):
         return f"{record['more']['examples'] / milliseconds * 1e3:,.2f} examples/s"
+    if work in PRETRAINING:
+        return f"{PRETRAINING_BATCH * PRETRAINING_LENGTH / milliseconds * 1e3:,.0f} tokens/s"
     if "x" in work:
         sequences, length = map(int, work.split("x"))
         return f"{sequences * length / milliseconds * 1e3:,.0f} tokens/s"

@@ -11,6 +11,9 @@ SHAPES = ["8x512", "32x128", "1x32"]
 STEP = "step"
 CACHED_STEP = "step, later epochs"
 COLD = "cold process"
+# Name of the work: dropout.
+PRETRAINING = {"pretraining": 0.1, "pretraining, no dropout": 0.0}
+PRETRAINING_BATCH, PRETRAINING_LENGTH = 32, 512
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Engine:
     part: str
     command: list[str]
     read: Callable[[str, float], dict[str, Result]]
+    # Where one engine runs several works with a command each: which of them.
+    variant: str = ""
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Inputs:
     model: Path
     batch: Path
     copies: Path
+    documents: Path
+    encoder: Path
     exported: Path
     texts: int
     frozen: int
@@ -74,6 +81,29 @@ def read_serin_step(output: str, _: float) -> dict[str, Result]:
     return results
 
 
+def pretraining_result(tokens_per_second: float, more: dict) -> Result:
+    """The time of one batch, whatever the batches were that it was measured on."""
+    return Result(PRETRAINING_BATCH * PRETRAINING_LENGTH / tokens_per_second * 1e3, more)
+
+
+def read_torch_pretraining(work: str) -> Callable[[str, float], dict[str, Result]]:
+    def read(output: str, _: float) -> dict[str, Result]:
+        line = json.loads(output.splitlines()[-1])
+        return {work: pretraining_result(line["tokens_per_second"], line)}
+
+    return read
+
+
+def read_serin_pretraining(work: str, out: Path) -> Callable[[str, float], dict[str, Result]]:
+    """The last line of the run's log is on all steps since the evaluation before, which is none here."""
+
+    def read(_: str, __: float) -> dict[str, Result]:
+        line = json.loads((out / "train_log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        return {work: pretraining_result(line["train_tokens_per_second"], line)}
+
+    return read
+
+
 def inference_engines(inputs: Inputs, shapes: list[str]) -> list[Engine]:
     """bf16 where an engine has it; each in the settings that are fastest here."""
     seconds = (0.5 if inputs.quick else 3) * len(shapes)
@@ -104,6 +134,23 @@ def step_engines(inputs: Inputs) -> list[Engine]:
         ("PyTorch as written", torch("--setup", "recipe"), read_torch_step),
     ]
     return [Engine(name, "step", list(map(str, command)), read) for name, command, read in commands]
+
+
+def pretraining_engines(inputs: Inputs) -> list[Engine]:
+    """serin-tiny's shape from random weights, on full sequences of the same documents; the first step is timed in Serin only."""
+    engines = []
+    for work, dropout in PRETRAINING.items():
+        out = inputs.documents.parent / "pretrained"
+        common = ["--batch-size", PRETRAINING_BATCH]
+        serin = [inputs.serin, "pretrain", "--config-name", inputs.encoder, "--tokenizer-name", inputs.encoder, "--train-file",
+                 inputs.documents, "--max-length", PRETRAINING_LENGTH, "--validation-fraction", 0.05, "--precision", "bf16",
+                 "--hidden-dropout-prob", dropout, "--attention-probs-dropout-prob", dropout, "--num-train-epochs", 1,
+                 *common, "--output-dir", out, "--overwrite-output-dir", "--quiet"]
+        torch = [sys.executable, PEERS / "torch_pretrain.py", "--config", inputs.encoder, "--texts", inputs.documents,
+                 "--length", PRETRAINING_LENGTH, "--dropout", dropout, "--steps", inputs.steps, *common]
+        commands = [("Serin", serin, read_serin_pretraining(work, out)), ("PyTorch", torch, read_torch_pretraining(work))]
+        engines += [Engine(name, "pretrain", list(map(str, command)), read, f", dropout {dropout}") for name, command, read in commands]
+    return engines
 
 
 def cold_engines(inputs: Inputs) -> list[Engine]:
