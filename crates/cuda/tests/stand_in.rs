@@ -1,16 +1,15 @@
 //! The driver's side of the crate (context, memory, loading, launches, cuBLASLt's descriptions) without a card: on stand-ins
 //! for NVIDIA's libraries that do what the manuals say, with the emulator behind them. See `stand_in/libraries.cpp`.
 
-#![cfg(target_os = "linux")] // libraries are found by LD_LIBRARY_PATH
-
 mod support;
 
 use serin_conformance::Filter;
 use serin_cuda::{Cuda, CudaError, CudaOptions};
 use serin_ops::{Backend, DeviceError};
 use serin_tensor::DType;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use support::stand_ins::StandIns;
 
 /// Where the stand-ins are; set for the process that is to find them.
 const FOLDER: &str = "SERIN_STAND_IN";
@@ -61,37 +60,11 @@ fn on_the_stand_ins() {
 
 #[test]
 fn the_driver_s_side_conforms_on_stand_ins_for_nvidia_s_libraries() {
-    let (Some(compiler), Some(emulator)) = (support::compiler(), support::emulator_libraries()) else { return };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand_in");
-    std::fs::create_dir_all(&folder).unwrap();
-    let library = folder.join("stand_in.so");
-    let mut command = Command::new(compiler);
-    command.args(["-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-o"]);
-    command.arg(&library).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/libraries.cpp"));
-    let output = command.arg("-ldl").output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    // By their versions, and by the bare names that a toolkit's folder has too.
-    for name in ["libcuda.so", "libnvrtc.so", "libcublasLt.so"] {
-        for version in ["", ".1", ".13"] {
-            let link = folder.join(format!("{name}{version}"));
-            let _ = std::fs::remove_file(&link);
-            std::os::unix::fs::symlink(&library, link).unwrap();
-        }
-    }
-    let paths = std::env::join_paths(
-        [folder.clone()]
-            .into_iter()
-            .chain(std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default())),
-    );
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "on_the_stand_ins", "--nocapture"])
-        .env("LD_LIBRARY_PATH", paths.unwrap())
-        .env("SERIN_EMULATOR", emulator[0].parent().unwrap())
-        .env(FOLDER, &folder)
-        .env_remove("SERIN_NVRTC")
-        .env_remove("SERIN_CUBLAS")
-        .output()
-        .unwrap();
+    let Some(stand_ins) = StandIns::build() else { return };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "on_the_stand_ins", "--nocapture"]).env(FOLDER, &stand_ins.folder);
+    stand_ins.found_by(&mut command);
+    let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));

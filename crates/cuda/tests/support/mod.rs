@@ -1,6 +1,9 @@
 //! The devices that tests run on: the emulator, compiled by the machine's C++ compiler, and a card where there is one.
+//! `serin` includes it too.
 
 #![allow(dead_code)] // each test uses a part
+
+pub(crate) mod stand_ins;
 
 use serin_cuda::{Cuda, CudaOptions};
 use std::fs;
@@ -32,10 +35,15 @@ pub(crate) fn open_emulator() -> Option<Cuda> {
     Some(unsafe { Cuda::emulated([&paths[0], &paths[1], &paths[2]]) }.unwrap())
 }
 
+/// This crate's folder; other crates include this file by its path.
+pub(crate) fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda")
+}
+
 /// The emulator's libraries, of f32, bf16 and f16, in one folder.
 pub(crate) fn emulator_libraries() -> Option<Vec<PathBuf>> {
     let compiler = compiler()?;
-    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let kernels = here().join("kernels");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
     fs::create_dir_all(&folder).unwrap();
     let paths = std::thread::scope(|scope| {
