@@ -1,5 +1,7 @@
 //! Which device computes, with how many threads, and in which precision.
 
+mod check;
+
 use crate::environment::{SERIN_CPU_ISA, cache_folder};
 use crate::error::SerinError;
 use serin_cpu::{Cpu, CpuOptions, Isa, IsaLevel};
@@ -63,7 +65,7 @@ impl fmt::Display for Precision {
 /// Which device computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// A GPU where there is one that can be used, else the CPU.
+    /// A GPU where there is one that can be used and gives the CPU's numbers in a small check, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -160,10 +162,13 @@ impl DeviceOptions {
         match self.kind {
             DeviceKind::Cpu => Ok(Device::Cpu(self.open_cpu()?)),
             DeviceKind::Cuda => open_cuda().map(Device::Cuda).map_err(no_cuda),
-            DeviceKind::Auto => match open_cuda() {
-                Ok(cuda) => Ok(Device::Cuda(cuda)),
-                Err(_) => Ok(Device::Cpu(self.open_cpu()?)),
-            },
+            DeviceKind::Auto => {
+                let cpu = self.open_cpu()?;
+                match open_cuda().ok().filter(|cuda| check::agrees(cuda, &cpu).is_ok()) {
+                    Some(cuda) => Ok(Device::Cuda(cuda)),
+                    None => Ok(Device::Cpu(cpu)),
+                }
+            }
         }
     }
 
