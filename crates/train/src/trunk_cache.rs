@@ -61,10 +61,7 @@ impl TrunkCache {
         let (file, partial) = if complete {
             (File::open(&whole)?, None)
         } else {
-            let name = format!("{fingerprint}.{}.{PARTIAL_EXTENSION}", std::process::id());
-            let path = folder.join(name);
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-            file.lock()?;
+            let (file, path) = begin(folder, fingerprint)?;
             (file, Some(path))
         };
         Ok(TrunkCache {
@@ -196,6 +193,24 @@ impl Drop for TrunkCache {
     fn drop(&mut self) {
         if let Some(partial) = &self.partial {
             let _ = std::fs::remove_file(partial);
+        }
+    }
+}
+
+/// A new partial file, locked. Two caches of one key can be filled at a time, also by one process: the same examples may train
+/// and select.
+fn begin(folder: &Path, fingerprint: &str) -> io::Result<(File, PathBuf)> {
+    let process = std::process::id();
+    let mut number = 0_u32;
+    loop {
+        let path = folder.join(format!("{fingerprint}.{process}.{number}.{PARTIAL_EXTENSION}"));
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Ok(file) => {
+                file.lock()?;
+                return Ok((file, path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
         }
     }
 }

@@ -34,6 +34,17 @@ fn with_the_whole_encoder_frozen_the_bits_are_the_same() {
 }
 
 #[test]
+fn the_same_examples_may_train_and_select() {
+    let place = place();
+    place.write("validation.csv", place.read("train.csv"));
+    frozen(&place, &["--cache-limit=0", "--output-dir=none"]);
+    contains(&frozen(&place, &["--output-dir=filling"]), &[WRITTEN]);
+    contains(&frozen(&place, &["--output-dir=filled"]), &[FOUND]);
+    left(&place, "none").equals(&left(&place, "filling"));
+    left(&place, "none").equals(&left(&place, "filled"));
+}
+
+#[test]
 fn a_cache_of_other_data_or_other_frozen_weights_is_not_used() {
     let place = place();
     contains(&frozen(&place, &[]), &[WRITTEN]);
