@@ -51,10 +51,12 @@ struct AddTo<'a, T> {
 
 impl<T: Storage> Epilogue for AddTo<'_, T> {
     #[inline(always)]
-    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        match place.columns {
-            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
-            _ => self.finish(simd, sums, place, row),
+    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
+        // SAFETY: the product hands every place to one task.
+        let d_weight = unsafe { self.d_weight.row(place, row) };
+        for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
+            let value = simd.add(read(simd, d_weight), read(simd, sums));
+            write(simd, d_weight, value);
         }
     }
 
@@ -69,18 +71,6 @@ impl<T: Storage> Epilogue for AddTo<'_, T> {
             // SAFETY: the product tells one task of every row of its left operand, which is a column of dy.
             let d_bias = unsafe { self.d_bias.row(place, 0) };
             simd::dispatch(isa, ColumnSums { dy: self.dy, rows: depth.clone(), first, d_bias });
-        }
-    }
-}
-
-impl<T: Storage> AddTo<'_, T> {
-    #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        // SAFETY: the product hands every place to one task.
-        let d_weight = unsafe { self.d_weight.row(place, row) };
-        for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
-            let value = simd.add(read(simd, d_weight), read(simd, sums));
-            write(simd, d_weight, value);
         }
     }
 }

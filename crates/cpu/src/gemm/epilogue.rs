@@ -69,43 +69,7 @@ pub(super) struct BackwardInput<'a, T> {
     pub(super) dx: Output<'a, T>,
 }
 
-// A whole row's length is made a constant, for which the loops unroll.
-
 impl<T: Storage> Epilogue for Forward<'_, T> {
-    #[inline(always)]
-    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        match place.columns {
-            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
-            _ => self.finish(simd, sums, place, row),
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_row(&self, _place: Place, _row: usize) {}
-}
-
-impl<T: Storage> Epilogue for BackwardInput<'_, T> {
-    #[inline(always)]
-    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
-        match place.columns {
-            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
-            _ => self.finish(simd, sums, place, row),
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch_row(&self, place: Place, row: usize) {
-        match self.through {
-            Through::Store => {}
-            Through::Accumulate => self.dx.prefetch_row(place, row),
-            Through::Activation(_, saved) => {
-                prefetch(saved.as_ptr().wrapping_add((place.row + row) * self.dx.columns + place.column));
-            }
-        }
-    }
-}
-
-impl<T: Storage> Forward<'_, T> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
@@ -125,9 +89,12 @@ impl<T: Storage> Forward<'_, T> {
             write(simd, y, activation(simd, self.activation, value));
         }
     }
+
+    #[inline(always)]
+    fn prefetch_row(&self, _place: Place, _row: usize) {}
 }
 
-impl<T: Storage> BackwardInput<'_, T> {
+impl<T: Storage> Epilogue for BackwardInput<'_, T> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
@@ -145,6 +112,17 @@ impl<T: Storage> BackwardInput<'_, T> {
                 }
             };
             write(simd, dx, value);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_row(&self, place: Place, row: usize) {
+        match self.through {
+            Through::Store => {}
+            Through::Accumulate => self.dx.prefetch_row(place, row),
+            Through::Activation(_, saved) => {
+                prefetch(saved.as_ptr().wrapping_add((place.row + row) * self.dx.columns + place.column));
+            }
         }
     }
 }

@@ -24,8 +24,16 @@ const ROW_PANELS_A_THREAD: usize = 4;
 pub(super) trait Epilogue: Sync {
     /// Takes row number `row` of the block at a place of C; its first `place.columns` sums are real. `#[inline(always)]`, as
     /// is all that it calls.
-    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize);
-    /// Fetches what [`Epilogue::finish_row`] will read, into the L2 cache.
+    fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize);
+    /// [`Epilogue::finish`], for which a whole row's length is made a constant: its loops unroll then.
+    #[inline(always)]
+    fn finish_row<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
+        match place.columns {
+            PANEL => self.finish(simd, sums, Place { columns: PANEL, ..place }, row),
+            _ => self.finish(simd, sums, place, row),
+        }
+    }
+    /// Fetches what [`Epilogue::finish`] will read, into the L2 cache.
     fn prefetch_row(&self, place: Place, row: usize);
     /// Told once of every part of the left operand just after it was packed, while it is in the cache.
     fn packed(&self, _isa: Isa, _rows: Range<usize>, _depth: Range<usize>) {}
