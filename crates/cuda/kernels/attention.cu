@@ -75,15 +75,9 @@ __device__ inline void drop_keys(
 template <unsigned D>
 constexpr unsigned RESIDENT = D == 64 ? 4 : 5;
 
-// Two tiles of each.
-template <unsigned D>
-struct alignas(128) AttentionShared {
-    storage keys[2 * TILE_SIZE<D>], values[2 * TILE_SIZE<D>];
-};
-
 template <unsigned D, bool DROPOUT>
 __device__ inline void attend(
-    AttentionShared<D>& shared, const storage* qkv, const Tile& tile, unsigned rows, unsigned heads, float scale,
+    KeysAndValues<D>& shared, const storage* qkv, const Tile& tile, unsigned rows, unsigned heads, float scale,
     const Dropout& dropout, float* log_sum_exp, storage* out
 ) {
     storage *keys = shared.keys, *values = shared.values;
@@ -91,12 +85,7 @@ __device__ inline void attend(
     size_t width = size_t(heads) * D, stride = 3 * width;
     const storage* queries = qkv + tile.first * stride + head * D;
     unsigned tiles = (tile.length + TILE - 1) / TILE;
-    auto load = [&](unsigned index) {
-        unsigned start = index * TILE, stage = index % 2 * TILE_SIZE<D>;
-        const storage* from = queries + width + start * stride;
-        load_tile<D>(keys + stage, from, stride, tile.length - start);
-        load_tile<D>(values + stage, from + width, stride, tile.length - start);
-    };
+    auto load = [&](unsigned index) { shared.start(index, queries + width, width, stride, tile.length); };
 
     load_tile<D>(keys + TILE_SIZE<D>, queries + tile.start * stride, stride, tile.length - tile.start);
     load(0);
@@ -164,7 +153,7 @@ __device__ inline void attend(
         const storage* qkv, const unsigned* offsets, const unsigned* tiles, unsigned rows, unsigned heads, unsigned,   \
         float scale, Dropout dropout, float* log_sum_exp, storage* out                                                 \
     ) {                                                                                                                \
-        __shared__ AttentionShared<D> shared;                                                                          \
+        __shared__ KeysAndValues<D> shared;                                                                            \
         Tile tile = block_tile(tiles, offsets);                                                                        \
         if (tile.start >= tile.length) {                                                                               \
             return;                                                                                                    \

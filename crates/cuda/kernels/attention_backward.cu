@@ -57,8 +57,8 @@ EXPORT_KERNEL(attention_delta)
     }                                                                                                                  \
     EXPORT_KERNEL(NAME##_##D)
 
-TENSOR_CORE_PASS(attention_backward_queries, 32, QueriesShared, gradient_of_queries)
-TENSOR_CORE_PASS(attention_backward_queries, 64, QueriesShared, gradient_of_queries)
+TENSOR_CORE_PASS(attention_backward_queries, 32, KeysAndValues, gradient_of_queries)
+TENSOR_CORE_PASS(attention_backward_queries, 64, KeysAndValues, gradient_of_queries)
 TENSOR_CORE_PASS(attention_backward_keys, 32, KeysShared, gradient_of_keys)
 TENSOR_CORE_PASS(attention_backward_keys, 64, KeysShared, gradient_of_keys)
 #endif

@@ -11,25 +11,14 @@ constexpr unsigned STRIP = 16;
 template <unsigned D>
 constexpr unsigned RESIDENT = D == 64 ? 3 : 4;
 
-// Two tiles of each.
-template <unsigned D>
-struct alignas(128) QueriesShared {
-    storage keys[2 * TILE_SIZE<D>], values[2 * TILE_SIZE<D>];
-};
-
 template <unsigned D, bool DROPOUT>
-__device__ inline void gradient_of_queries(QueriesShared<D>& shared, const Problem& problem) {
+__device__ inline void gradient_of_queries(KeysAndValues<D>& shared, const Problem& problem) {
     const Tile& tile = problem.tile;
     storage *keys = shared.keys, *values = shared.values;
     size_t width = problem.width, stride = 3 * width;
     unsigned lane = threadIdx.x % WARP, band = threadIdx.x / WARP * BAND;
     unsigned tiles = (tile.length + TILE - 1) / TILE;
-    auto load = [&](unsigned index) {
-        unsigned start = index * TILE, stage = index % 2 * TILE_SIZE<D>;
-        const storage* from = problem.qkv + width + start * stride;
-        load_tile<D>(keys + stage, from, stride, tile.length - start);
-        load_tile<D>(values + stage, from + width, stride, tile.length - start);
-    };
+    auto load = [&](unsigned index) { shared.start(index, problem.qkv + width, width, stride, tile.length); };
 
     // The block's own rows wait where the second tile will come.
     load_tile<D>(keys + TILE_SIZE<D>, problem.qkv + tile.start * stride, stride, tile.length - tile.start);

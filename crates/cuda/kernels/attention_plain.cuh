@@ -7,6 +7,7 @@
 
 #pragma once
 #include "attention.cuh"
+#include "reductions.cuh"
 
 constexpr unsigned PLAIN_THREADS = 128;
 // Rows of a warp, rows of a block, and others at a time.
@@ -121,20 +122,4 @@ __device__ inline void store_row(storage* to, const float (&sums)[SPANS], float 
             to[column] = from_float<storage>(sums[span] * factor);
         }
     }
-}
-
-__device__ inline float warp_sum(float value) {
-#pragma unroll
-    for (unsigned distance = 16; distance > 0; distance /= 2) {
-        value += __shfl_xor_sync(ALL_LANES, value, distance);
-    }
-    return value;
-}
-
-__device__ inline float warp_max(float value) {
-#pragma unroll
-    for (unsigned distance = 16; distance > 0; distance /= 2) {
-        value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, distance));
-    }
-    return value;
 }

@@ -38,6 +38,20 @@ __device__ inline void load_tile(storage* tile, const storage* from, size_t stri
     }
 }
 
+// Two tiles of keys and two of values: one of each is used while the other comes.
+template <unsigned D>
+struct alignas(128) KeysAndValues {
+    storage keys[2 * TILE_SIZE<D>], values[2 * TILE_SIZE<D>];
+
+    // Starts copying tile `index` of a sequence, whose first key is at `first`; its value is `width` elements behind.
+    __device__ void start(unsigned index, const storage* first, size_t width, size_t stride, unsigned length) {
+        unsigned row = index * TILE, stage = index % 2 * TILE_SIZE<D>;
+        const storage* from = first + row * stride;
+        load_tile<D>(keys + stage, from, stride, length - row);
+        load_tile<D>(values + stage, from + width, stride, length - row);
+    }
+};
+
 // The 16 rows from `first` on as the left side of a product.
 template <unsigned D>
 __device__ inline void load_left(unsigned (&left)[D / 16][4], const storage* tile, unsigned first) {

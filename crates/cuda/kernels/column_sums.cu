@@ -4,7 +4,6 @@
 // 16-bit type) and keeps eight sums a lane. Second stage: the few partial sums of each column.
 
 #include "reductions.cuh"
-#include "vectors.cuh"
 
 // partials[part] = the sum of the part's rows; the grid's y is the number of parts.
 extern "C" __global__ void __launch_bounds__(COLUMNS) column_sums(
@@ -12,19 +11,11 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) column_sums(
 ) {
     unsigned rows_a_part = (rows + gridDim.y - 1) / gridDim.y;
     unsigned first = blockIdx.y * rows_a_part, end = min(first + rows_a_part, rows);
-    unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    unsigned column = blockIdx.x * COLUMNS + lane * VECTOR;
-    float sum[VECTOR] = {};
-    if (column < width) {
-#pragma unroll 4
-        for (unsigned row = first + warp; row < end; row += COLUMNS / WARP) {
-            float values[VECTOR];
-            load(dy, eight_of_row(row, column, width), values);
-            add(sum, values);
-        }
-    }
-    float total = column_sum(sum);
-    column = blockIdx.x * COLUMNS + threadIdx.x;
+    auto read = [&](unsigned row, unsigned column, float (&values)[VECTOR]) {
+        load(dy, eight_of_row(row, column, width), values);
+    };
+    float total = column_sum(first, end, blockIdx.x * COLUMNS, width, read);
+    unsigned column = blockIdx.x * COLUMNS + threadIdx.x;
     if (column < width) {
         partials[size_t(blockIdx.y) * width + column] = total;
     }

@@ -4,7 +4,6 @@
 // atomics. A block's eight warps share the tokens of its row: few for most words, all of them for a token type.
 
 #include "reductions.cuh"
-#include "vectors.cuh"
 
 // out[r] = word[ids[r]] + position[positions[r]] + token_type[types[r]].
 extern "C" __global__ void __launch_bounds__(256) embed(
@@ -36,19 +35,11 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) embed_backward(
     if (first == end) {
         return;
     }
-    unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    unsigned column = blockIdx.y * COLUMNS + lane * VECTOR;
-    float sum[VECTOR] = {};
-    if (column < width) {
-#pragma unroll 4
-        for (unsigned i = first + warp; i < end; i += COLUMNS / WARP) {
-            float values[VECTOR];
-            load(d_out, d_out_type, eight_of_row(order[i], column, width), values);
-            add(sum, values);
-        }
-    }
-    float total = column_sum(sum);
-    column = blockIdx.y * COLUMNS + threadIdx.x;
+    auto read = [&](unsigned i, unsigned column, float (&values)[VECTOR]) {
+        load(d_out, d_out_type, eight_of_row(order[i], column, width), values);
+    };
+    float total = column_sum(first, end, blockIdx.y * COLUMNS, width, read);
+    unsigned column = blockIdx.y * COLUMNS + threadIdx.x;
     if (column < width) {
         d_table[size_t(indices[order[first]]) * width + column] += total;
     }

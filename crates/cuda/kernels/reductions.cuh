@@ -1,75 +1,94 @@
 // Sums and maxima over the lanes of a warp and the warps of a block, always in the same order.
 
 #pragma once
-#include "storage.cuh"
+#include "vectors.cuh"
 
-// All lanes get the sum.
-template <typename T>
-__device__ inline T warp_sum(T value) {
+struct Sum {
+    template <typename T>
+    __device__ T operator()(T a, T b) const {
+        return a + b;
+    }
+};
+
+struct Larger {
+    __device__ float operator()(float a, float b) const {
+        return fmaxf(a, b);
+    }
+};
+
+// All lanes get what `combine` makes of their values.
+template <typename Combine, typename T>
+__device__ inline T over_warp(Combine combine, T value) {
 #pragma unroll
     for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
-        value += __shfl_xor_sync(ALL_LANES, value, lanes);
+        value = combine(value, __shfl_xor_sync(ALL_LANES, value, lanes));
     }
     return value;
+}
+
+template <typename T>
+__device__ inline T warp_sum(T value) {
+    return over_warp(Sum(), value);
 }
 
 __device__ inline float warp_max(float value) {
-#pragma unroll
-    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
-        value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, lanes));
-    }
-    return value;
+    return over_warp(Larger(), value);
 }
 
-// All threads of a block of WARPS warps get the sum. Every use has its own shared memory and waits twice, so that one may
+// The same for all threads of a block of WARPS warps. Every use has its own shared memory and waits twice, so that one may
 // follow another.
-template <unsigned WARPS, typename T>
-__device__ inline T block_sum(T value) {
+template <unsigned WARPS, typename Combine, typename T>
+__device__ inline T over_block(Combine combine, T value) {
     __shared__ T parts[WARPS];
-    value = warp_sum(value);
+    value = over_warp(combine, value);
     if (threadIdx.x % WARP == 0) {
         parts[threadIdx.x / WARP] = value;
     }
     __syncthreads();
-    T sum = parts[0];
+    T all = parts[0];
 #pragma unroll
     for (unsigned warp = 1; warp < WARPS; warp++) {
-        sum += parts[warp];
+        all = combine(all, parts[warp]);
     }
     __syncthreads();
-    return sum;
+    return all;
+}
+
+template <unsigned WARPS, typename T>
+__device__ inline T block_sum(T value) {
+    return over_block<WARPS>(Sum(), value);
 }
 
 template <unsigned WARPS>
 __device__ inline float block_max(float value) {
-    __shared__ float parts[WARPS];
-    value = warp_max(value);
-    if (threadIdx.x % WARP == 0) {
-        parts[threadIdx.x / WARP] = value;
-    }
-    __syncthreads();
-    float largest = parts[0];
-#pragma unroll
-    for (unsigned warp = 1; warp < WARPS; warp++) {
-        largest = fmaxf(largest, parts[warp]);
-    }
-    __syncthreads();
-    return largest;
+    return over_block<WARPS>(Larger(), value);
 }
 
 // Columns that a block of 8 warps adds up: lane l of each warp holds columns 8 l .. 8 l + 8 of its own rows.
 constexpr unsigned COLUMNS = WARP * VECTOR;
 
-// Thread c gets the sum of column c over the eight warps. Once a kernel.
-__device__ inline float column_sum(const float (&values)[VECTOR]) {
+// Thread c gets the sum of column `column` + c over rows first .. end, where there is one; load(row, column, values) reads
+// eight columns of a row. Once a kernel.
+template <typename Load>
+__device__ inline float column_sum(unsigned first, unsigned end, unsigned column, unsigned width, Load load) {
     constexpr unsigned WARPS = COLUMNS / WARP;
     __shared__ __align__(16) float parts[WARPS][COLUMNS];
-    store(&parts[threadIdx.x / WARP][threadIdx.x % WARP * VECTOR], values);
+    unsigned warp = threadIdx.x / WARP, offset = threadIdx.x % WARP * VECTOR;
+    float own[VECTOR] = {};
+    if (column + offset < width) {
+#pragma unroll 4
+        for (unsigned row = first + warp; row < end; row += WARPS) {
+            float values[VECTOR];
+            load(row, column + offset, values);
+            add(own, values);
+        }
+    }
+    store(&parts[warp][offset], own);
     __syncthreads();
     float sum = parts[0][threadIdx.x];
 #pragma unroll
-    for (unsigned warp = 1; warp < WARPS; warp++) {
-        sum += parts[warp][threadIdx.x];
+    for (unsigned other = 1; other < WARPS; other++) {
+        sum += parts[other][threadIdx.x];
     }
     return sum;
 }
