@@ -53,13 +53,18 @@ const FIRST_BACKWARD: Forms = Forms {
 impl Forms {
     /// The form for a width of heads.
     fn of_width(&self, storage: DType, head_dim: usize) -> Result<Kernel, CudaError> {
-        let name = match head_dim {
-            32 => self.narrow,
-            64 => self.wide,
-            0..=WIDEST => self.plain,
-            _ => return Err(CudaError::WideHead { head_dim, widest: WIDEST }),
-        };
-        Ok(typed(self.file, storage, name))
+        match head_dim {
+            32 => Ok(typed(self.file, storage, self.narrow)),
+            64 => Ok(typed(self.file, storage, self.wide)),
+            _ => self.of_any_width(storage, head_dim),
+        }
+    }
+
+    fn of_any_width(&self, storage: DType, head_dim: usize) -> Result<Kernel, CudaError> {
+        if head_dim > WIDEST {
+            return Err(CudaError::WideHead { head_dim, widest: WIDEST });
+        }
+        Ok(typed(self.file, storage, self.plain))
     }
 
     /// The form on tensor cores where there is one, and how many blocks it wants for these tiles.
@@ -70,12 +75,9 @@ impl Forms {
             let grid = Grid { blocks: [size(tiles), size(heads), 1], threads: 128, shared: 0 };
             return Ok((self.of_width(storage, head_dim)?, grid));
         }
-        if head_dim > WIDEST {
-            return Err(CudaError::WideHead { head_dim, widest: WIDEST });
-        }
         let shared = size(1536 * head_dim.next_multiple_of(4) / 4 + 2304);
         let grid = Grid { blocks: [size(tiles), size(heads), 4], threads: 128, shared };
-        Ok((typed(self.file, storage, self.plain), grid))
+        Ok((self.of_any_width(storage, head_dim)?, grid))
     }
 }
 

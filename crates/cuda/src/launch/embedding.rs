@@ -12,11 +12,6 @@ use serin_tensor::DType;
 
 const FILE: &str = "embedding.cu";
 
-/// Rows that a list of indices reaches in a table.
-fn reached(indices: &Indices, rows: usize) -> usize {
-    indices.largest(rows).map_or(0, |largest| largest + 1)
-}
-
 /// Sums of rows of the three tables.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn embed(
@@ -33,7 +28,7 @@ pub(crate) fn embed(
         return Ok(());
     }
     let dtype = tables.word.dtype();
-    let table = |table: &Buffer, indices: &Indices| table.at(dtype, reached(indices, rows) * width);
+    let table = |table: &Buffer, indices: &Indices| table.at(dtype, indices.reached(rows) * width);
     let arguments = [
         Argument::Pointer(table(tables.word, ids)),
         Argument::Pointer(table(tables.position, positions)),
@@ -78,7 +73,7 @@ pub(crate) fn embed_backward(
         Argument::Pointer(order),
         Argument::Pointer(order + 4 * rows as u64),
         width.into(),
-        Argument::Pointer(d_table.at(DType::F32, reached(indices, rows) * width)),
+        Argument::Pointer(d_table.at(DType::F32, indices.reached(rows) * width)),
     ];
     let grid = Grid { blocks: [blocks(segment_count, 1), blocks(width, 256), 1], threads: 256, shared: 0 };
     // SAFETY: the table reaches to the largest index; `order` and the segments behind it were made of these indices.

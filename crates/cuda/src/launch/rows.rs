@@ -61,7 +61,7 @@ fn move_rows(
     if count * width == 0 {
         return Ok(());
     }
-    let reached = indices.largest(count).map_or(0, |largest| largest + 1);
+    let reached = indices.reached(count);
     let (from_rows, to_rows) = if indexed_source { (reached, count) } else { (count, reached) };
     let arguments = [
         Argument::Pointer(from.at(from.dtype(), from_rows * width)),

@@ -41,9 +41,9 @@ impl Indices {
         &self.values[..count]
     }
 
-    /// The largest of the first `count`; nothing of none.
-    pub(crate) fn largest(&self, count: usize) -> Option<usize> {
-        self.values[..count].iter().max().map(|&index| index as usize)
+    /// Rows that the first `count` reach in a table: one more than the largest index.
+    pub(crate) fn reached(&self, count: usize) -> usize {
+        self.values[..count].iter().max().map_or(0, |&largest| largest as usize + 1)
     }
 }
 
