@@ -7,7 +7,8 @@ use serin::{DeviceKind, DeviceOptions, Precision};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
-    /// What computes: auto, cpu or cuda. auto is an NVIDIA GPU where there is one with its libraries, else the CPU.
+    /// What computes: auto, cpu or cuda. auto is an NVIDIA GPU where there is one with its libraries that
+    /// gives the CPU's numbers in a short check, else the CPU.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<DeviceKind>,
     /// Storage of weights and activations: auto, fp32, bf16 or fp16. auto is bf16 where the device multiplies
