@@ -1,5 +1,5 @@
 //! The driver's side of the crate (context, memory, loading, launches, cuBLASLt's descriptions) without a card: on stand-ins
-//! for NVIDIA's libraries that do what the manuals say, with the emulator behind them. See `stand_in/libraries.cpp`.
+//! for NVIDIA's libraries that do what the manuals say, with the emulator behind them. See `stand_in/stand_in.h`.
 
 mod support;
 

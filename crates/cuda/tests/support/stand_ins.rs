@@ -1,4 +1,4 @@
-//! Stand-ins for NVIDIA's libraries: see `tests/stand_in/libraries.cpp`.
+//! Stand-ins for NVIDIA's libraries: see `tests/stand_in/stand_in.h`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +30,9 @@ impl StandIns {
         command.args(["-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off", "-o"]);
         // One file under all names is loaded once, so that the library of products knows the driver's memory.
         let library = folder.join("stand_in.so");
-        command.arg(&library).arg(super::here().join("tests/stand_in/libraries.cpp")).arg("-ldl");
+        let sources = ["driver.cpp", "graphs.cpp", "nvrtc.cpp", "cublaslt.cpp"];
+        let sources = sources.map(|name| super::here().join("tests/stand_in").join(name));
+        command.arg(&library).args(sources).arg("-ldl");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
         // By their versions, and by the bare names that a toolkit's folder has too.
