@@ -32,6 +32,11 @@ pub(crate) fn stored(dtype: DType, value: f64, error: f64) -> f64 {
     error + rounding * (value.abs() + error) + U * value.abs() + underflow
 }
 
+/// The error of a value that an op may round to the storage type on its way, and that is off by `error` before.
+pub(crate) fn on_the_way(dtype: DType, value: f64, error: f64) -> f64 {
+    if dtype == DType::F32 { error } else { stored(dtype, value, error) }
+}
+
 /// [`stored`] of every value with its error.
 pub(crate) fn stored_all(dtype: DType, values: &[f64], errors: impl IntoIterator<Item = f64>) -> Vec<f64> {
     values.iter().zip(errors).map(|(&value, error)| stored(dtype, value, error)).collect()

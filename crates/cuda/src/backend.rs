@@ -2,11 +2,9 @@
 
 use crate::device::{Card, Device, Emulator};
 use crate::error::CudaError;
-use crate::launch::product::Raw;
 use crate::launch::{attention, embedding, layer_norm, loss, optimizer, product, rows};
 use crate::memory::{Arena, Buffer, Indices, Scratch, Sequences};
 use crate::products::linear::{Linear, Weight};
-use crate::products::{CublasLt, Loops, Multiply};
 use serin_ops::{
     Activation, AdamwSlot, AdamwStep, AttentionShape, Backend, DeviceError, Dropout, EmbeddingTables, GradientNorm,
     InputGradient, LossKind, Norm,
@@ -30,7 +28,6 @@ pub struct Cuda {
     arithmetic: String,
     device: Arc<dyn Device>,
     arena: Arc<Arena>,
-    products: Box<dyn Multiply>,
     /// Locked from the first kernel of an op to the last, so that two threads never share what is between them.
     scratch: Mutex<Scratch>,
     /// The first failure of what was enqueued, until someone asks.
@@ -42,9 +39,8 @@ impl Cuda {
     pub fn new(options: CudaOptions) -> Result<Cuda, CudaError> {
         let card = Arc::new(Card::open(options.ordinal, options.cache)?);
         let arena = Arc::new(Arena::new(card.clone()));
-        let products = CublasLt::new(&card, &arena)?;
-        let arithmetic = format!("{}, {}", card.arithmetic(), products.describe());
-        Ok(Cuda::on(card, arena, Box::new(products), arithmetic))
+        let arithmetic = card.arithmetic();
+        Ok(Cuda::on(card, arena, arithmetic))
     }
 
     /// The emulator, a device for tests: from the libraries of f32, bf16 and f16.
@@ -56,14 +52,14 @@ impl Cuda {
         // SAFETY: the caller's.
         let device = Arc::new(unsafe { Emulator::open(libraries)? });
         let arena = Arc::new(Arena::new(device.clone()));
-        Ok(Cuda::on(device, arena, Box::new(Loops), "emulated GPU".into()))
+        Ok(Cuda::on(device, arena, "emulated GPU".into()))
     }
 
-    fn on(device: Arc<dyn Device>, arena: Arc<Arena>, products: Box<dyn Multiply>, arithmetic: String) -> Cuda {
+    fn on(device: Arc<dyn Device>, arena: Arc<Arena>, arithmetic: String) -> Cuda {
         let gigabytes = device.total_memory() as f64 / f64::from(1 << 30);
         let name = format!("CUDA: {}, {gigabytes:.0} GiB", device.name());
         let scratch = Mutex::new(Scratch::new(&arena));
-        Cuda { name, arithmetic, device, arena, products, scratch, failure: Mutex::default() }
+        Cuda { name, arithmetic, device, arena, scratch, failure: Mutex::default() }
     }
 
     /// All that decides the bits of results besides the call: the card, and the versions of what compiles and multiplies.
@@ -86,8 +82,7 @@ impl Cuda {
     }
 
     fn enqueue_linear(&self, op: impl FnOnce(&mut Linear<'_>) -> Result<(), CudaError>) {
-        let products = &*self.products;
-        self.enqueue_with(|device, scratch| op(&mut Linear { device, products, scratch }));
+        self.enqueue_with(|device, scratch| op(&mut Linear { device, scratch }));
     }
 
     /// A result, unless something that was enqueued before had failed.
@@ -241,12 +236,7 @@ impl Backend for Cuda {
     }
 
     fn activation_backward(&self, activation: Activation, saved: &Buffer, rows: usize, width: usize, d: &mut Buffer) {
-        let count = rows * width;
-        if count == 0 || activation == Activation::Identity {
-            return;
-        }
-        let gradient = Raw::of(d, count);
-        self.enqueue(|device| product::through_activation(device, gradient, activation, saved, count, d));
+        self.enqueue(|device| product::through_activation(device, activation, saved, rows * width, d));
     }
 
     fn attention(

@@ -3,7 +3,7 @@
 use super::{ACTIVATIONS, Case, DTYPES, activation_error};
 use crate::numbers::{magnitudes, numbers};
 use crate::op::Op;
-use crate::tolerance::{of_sum, stored_all};
+use crate::tolerance::{of_sum, on_the_way, stored_all};
 use crate::trial::Trial;
 use crate::{Visitor, expect};
 use serin_ops::{Activation, Backend};
@@ -70,11 +70,19 @@ impl Case for Linear {
         let sums = expect(&plain(self.x.clone(), self.weight.clone(), self.bias.clone())).remove(0);
         let bias = self.bias.as_deref().map(magnitudes);
         let sizes = expect(&plain(magnitudes(&self.x), magnitudes(&self.weight), bias)).remove(0);
-        let error = |size: &f64| of_sum(self.shape.2) * size;
-        let after = sums.iter().zip(&sizes).map(|(&sum, size)| activation_error(self.activation, sum, error(size)));
+        let outs = self.shape.1;
+        // In 16 bits the bias may be rounded before it is added, and its sum with the product before the activation.
+        let of_bias =
+            |at: usize| self.bias.as_ref().map_or(0.0, |bias| on_the_way(self.dtype, f64::from(bias[at % outs]), 0.0));
+        let errors: Vec<f64> =
+            sizes.iter().enumerate().map(|(at, size)| of_sum(self.shape.2) * size + of_bias(at)).collect();
+        let after = sums.iter().zip(&errors).map(|(&sum, &error)| match self.activation {
+            Activation::Identity => error,
+            activation => activation_error(activation, sum, on_the_way(self.dtype, sum, error)),
+        });
         let mut all = vec![stored_all(self.dtype, &expected[0], after)];
         if self.training {
-            all.push(stored_all(self.dtype, &expected[1], sizes.iter().map(error)));
+            all.push(stored_all(self.dtype, &expected[1], errors));
         }
         all
     }

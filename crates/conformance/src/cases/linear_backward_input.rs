@@ -4,7 +4,7 @@ use super::linear::SHAPES;
 use super::{ACTIVATIONS, Case, DTYPES, derivative_error};
 use crate::numbers::{magnitudes, numbers};
 use crate::op::Op;
-use crate::tolerance::{of_sum, stored_all};
+use crate::tolerance::{of_sum, on_the_way, stored_all};
 use crate::trial::Trial;
 use crate::{Visitor, expect};
 use serin_ops::{Activation, Backend, InputGradient};
@@ -65,12 +65,18 @@ impl Case for LinearBackwardInput {
 
     fn tolerances(&self, expected: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let into = if matches!(self.into, Into::Accumulate) { Into::Accumulate } else { Into::Store };
-        let [dy, weight, before] = [&self.dy, &self.weight, &self.before].map(|values| magnitudes(values));
-        let sizes = expect(&LinearBackwardInput { dy, weight, before, into, ..*self }).remove(0);
-        let errors = sizes.iter().map(|size| {
+        let alone = |[dy, weight, before]: [Vec<f32>; 3]| {
+            expect(&LinearBackwardInput { dy, weight, before, into: into.clone(), ..*self }).remove(0)
+        };
+        let terms = [&self.dy, &self.weight, &self.before];
+        let (products, sizes) = (alone(terms.map(Vec::clone)), alone(terms.map(|values| magnitudes(values))));
+        let errors = products.iter().zip(&sizes).map(|(&product, size)| {
             let error = of_sum(self.shape.1) * size;
             match &self.into {
-                Into::Through(activation, _) => derivative_error(*activation, *size, error),
+                // In 16 bits the product may be rounded before the derivative.
+                Into::Through(activation, _) if *activation != Activation::Identity => {
+                    derivative_error(*activation, *size, on_the_way(self.dtype, product, error))
+                }
                 _ => error,
             }
         });

@@ -36,6 +36,7 @@ pub(super) const HEADERS: &[Source] = sources![
 
 /// Compiled for each storage type.
 const TYPED: &[Source] = sources![
+    "activation.cu",
     "attention.cu",
     "attention_backward.cu",
     "column_sums.cu",
@@ -43,7 +44,6 @@ const TYPED: &[Source] = sources![
     "first_row_attention.cu",
     "layer_norm.cu",
     "layer_norm_backward.cu",
-    "product.cu",
     "vocabulary_loss.cu",
 ];
 

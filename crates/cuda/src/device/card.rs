@@ -8,6 +8,7 @@ use crate::compile::{Compiler, Image};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, Program};
 use crate::launch::Argument;
+use crate::products::{CublasLt, Product};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult, CUstream};
 use cudarc::driver::{DriverError, result};
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ pub(crate) struct Card {
     context: sys::CUcontext,
     stream: CUstream,
     compiler: Compiler,
+    products: CublasLt,
     loaded: Mutex<Loaded>,
     staging: Mutex<Staging>,
 }
@@ -85,22 +87,17 @@ impl Card {
         };
         let stream =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(said("making a stream"))?;
-        let staging = Mutex::new(Staging::new()?);
-        Ok(Card { name, memory, context, stream, compiler, loaded: Mutex::default(), staging })
+        let (products, staging) = (CublasLt::new()?, Mutex::new(Staging::new()?));
+        Ok(Card { name, memory, context, stream, compiler, products, loaded: Mutex::default(), staging })
     }
 
-    /// What decides how kernels round: the card and what they are compiled by.
+    /// What decides how results round: the card, what kernels are compiled by, and who multiplies.
     pub(crate) fn arithmetic(&self) -> String {
-        format!("{}, {}", self.name, self.compiler.describe())
-    }
-
-    /// The stream on which everything runs, for libraries that enqueue on their own.
-    pub(crate) fn stream(&self) -> CUstream {
-        self.stream
+        format!("{}, {}, {}", self.name, self.compiler.describe(), self.products.describe())
     }
 
     /// Makes the card's context that of this thread.
-    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+    fn bind(&self) -> Result<(), CudaError> {
         // SAFETY: the context lives as long as the process.
         unsafe { result::ctx::set_current(self.context) }.map_err(said("entering the context"))
     }
@@ -201,6 +198,12 @@ unsafe impl Device for Card {
             result::launch_kernel(function, (x, y, z), (grid.threads, 1, 1), grid.shared, self.stream, &mut pointers)
         }
         .map_err(said(kernel.name))
+    }
+
+    unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the caller's; the context is current.
+        unsafe { self.products.multiply(product, self.stream) }
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {

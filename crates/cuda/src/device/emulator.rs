@@ -6,6 +6,7 @@ use super::{Address, Device, Grid};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, storage_macro};
 use crate::launch::Argument;
+use crate::products::{Product, multiply_by_loops};
 use libloading::Library;
 use std::ffi::{CString, c_char, c_int, c_uint, c_ulonglong, c_void};
 use std::path::Path;
@@ -138,6 +139,12 @@ unsafe impl Device for Emulator {
         // SAFETY: the caller's.
         let status = unsafe { (library.launch)(handle, x, y, z, threads, 1, 1, shared, pointers.as_mut_ptr()) };
         if status == 0 { Ok(()) } else { Err(refused(&format!("a card would refuse this launch: {grid:?}"))) }
+    }
+
+    unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
+        // SAFETY: the caller's; the emulator's memory is the host's, and launches are over when they return.
+        unsafe { multiply_by_loops(product) };
+        Ok(())
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {

@@ -13,6 +13,7 @@ pub(crate) use emulator::Emulator;
 use crate::error::CudaError;
 use crate::kernel::Kernel;
 use crate::launch::Argument;
+use crate::products::Product;
 
 /// A place in a device's memory. Host code never dereferences one (but the emulator, whose memory is the host's).
 pub(crate) type Address = u64;
@@ -72,6 +73,13 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// The arguments are those of the kernel in number, order and type, and what they point at on the device is memory of
     /// the size that the kernel reads and writes.
     unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError>;
+
+    /// Multiplies matrices.
+    ///
+    /// # Safety
+    /// The three matrices are in allocations of the device and as large as their shapes say, and so is the bias; `out`
+    /// overlaps none of them.
+    unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError>;
 
     /// Waits for all that was enqueued.
     fn synchronize(&self) -> Result<(), CudaError>;

@@ -1,43 +1,15 @@
-//! `kernels/convert.cu`, `product.cu` and `column_sums.cu`: what surrounds a matrix product.
+//! `kernels/convert.cu`, `activation.cu` and `column_sums.cu`: what surrounds a matrix product.
 
 #![allow(unsafe_code)] // launches
 
-use super::{Argument, activation_tag, blocks, line, optional, run, size, tag, typed, untyped, vectors};
+use super::{Argument, activation_tag, blocks, line, optional, run, size, tag, typed, untyped};
 use crate::device::{Address, Device, Grid};
 use crate::error::CudaError;
 use crate::memory::{Buffer, Scratch};
 use serin_ops::Activation;
 use serin_tensor::DType;
 
-/// Memory for a product on its way to a result.
-#[derive(Clone, Copy)]
-pub(crate) struct Raw {
-    at: Address,
-    dtype: DType,
-    len: usize,
-}
-
-impl Raw {
-    /// The first `len` elements of a buffer.
-    pub(crate) fn of(buffer: &Buffer, len: usize) -> Raw {
-        Raw { at: buffer.at(buffer.dtype(), len), dtype: buffer.dtype(), len }
-    }
-
-    /// Room for `len` elements in f32, until the scratch is used for something else.
-    pub(crate) fn between(scratch: &mut Scratch, len: usize) -> Result<Raw, CudaError> {
-        Ok(Raw { at: scratch.room(4 * len)?, dtype: DType::F32, len })
-    }
-
-    /// Where `len` elements of it are.
-    pub(crate) fn at(&self, len: usize) -> Address {
-        assert!(len <= self.len, "{len} elements of a product of {}", self.len);
-        self.at
-    }
-
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-}
+const ACTIVATION: &str = "activation.cu";
 
 /// Copies the first `count` elements, rounding to the type of `target`.
 pub(crate) fn convert(
@@ -49,66 +21,87 @@ pub(crate) fn convert(
     if count == 0 {
         return Ok(());
     }
+    let dtype = target.dtype();
+    // SAFETY: the target holds `count` elements of the type.
+    unsafe { convert_to(device, source, target.at(dtype, count), dtype, count) }
+}
+
+/// Where the first `count` elements are in another type: in the buffer itself if that is its own, else rounded into scratch.
+pub(crate) fn rounded(
+    device: &dyn Device,
+    scratch: &mut Scratch,
+    source: &Buffer,
+    dtype: DType,
+    count: usize,
+) -> Result<Address, CudaError> {
+    if source.dtype() == dtype {
+        return Ok(source.at(dtype, count));
+    }
+    let target = scratch.room(dtype.size() * count)?;
+    // SAFETY: the scratch has room for `count` elements of the type.
+    unsafe { convert_to(device, source, target, dtype, count)? };
+    Ok(target)
+}
+
+/// # Safety
+/// There is room for `count` elements of `dtype` at `target`.
+unsafe fn convert_to(
+    device: &dyn Device,
+    source: &Buffer,
+    target: Address,
+    dtype: DType,
+    count: usize,
+) -> Result<(), CudaError> {
     let arguments = [
         Argument::Pointer(source.at(source.dtype(), count)),
         tag(source.dtype()),
-        Argument::Pointer(target.at(target.dtype(), count)),
-        tag(target.dtype()),
+        Argument::Pointer(target),
+        tag(dtype),
         Argument::Long(count as u64),
     ];
-    // SAFETY: both hold `count` elements of the tagged types.
+    // SAFETY: the source holds `count` elements of its tagged type; the target is the caller's.
     unsafe { run(device, untyped("convert.cu", "convert"), line(blocks(count, 2048), 256), arguments) }
 }
 
-/// `pre = product + bias`, `y = f(pre)`, `[rows, width]`; the product may be y itself.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn bias_activation(
+/// `y = f(x)` on the first `count` elements; in place without an x.
+pub(crate) fn apply_activation(
     device: &dyn Device,
-    product: Raw,
-    bias: Option<&Buffer>,
+    x: Option<&Buffer>,
     activation: Activation,
-    rows: usize,
-    width: usize,
-    pre_activation: Option<&mut Buffer>,
+    count: usize,
     y: &mut Buffer,
 ) -> Result<(), CudaError> {
-    let (storage, count) = (y.dtype(), rows * width);
+    let storage = y.dtype();
     let arguments = [
-        Argument::Pointer(product.at(count)),
-        tag(product.dtype),
-        optional(bias.map(|bias| bias.at(DType::F32, width))),
+        Argument::Pointer(x.unwrap_or(&*y).at(storage, count)),
         activation_tag(activation),
-        rows.into(),
-        width.into(),
-        optional(pre_activation.map(|pre| pre.at(storage, count))),
+        Argument::Long(count as u64),
         Argument::Pointer(y.at(storage, count)),
     ];
-    let grid = line(blocks(rows * vectors(width), 256), 256);
-    // SAFETY: the product and the results hold `rows * width` elements, the bias `width`.
-    unsafe { run(device, typed("product.cu", storage, "bias_activation"), grid, arguments) }
+    // SAFETY: x and y hold `count` elements.
+    unsafe { run(device, typed(ACTIVATION, storage, "apply_activation"), line(blocks(count, 2048), 256), arguments) }
 }
 
-/// `d = gradient ⊙ f'(saved)`; the gradient may be d itself.
+/// `d ⊙= f'(saved)` on the first `count` elements.
 pub(crate) fn through_activation(
     device: &dyn Device,
-    gradient: Raw,
     activation: Activation,
     saved: &Buffer,
     count: usize,
     d: &mut Buffer,
 ) -> Result<(), CudaError> {
+    if count == 0 || activation == Activation::Identity {
+        return Ok(());
+    }
     let storage = d.dtype();
     let arguments = [
-        Argument::Pointer(gradient.at(count)),
-        tag(gradient.dtype),
-        activation_tag(activation),
         Argument::Pointer(saved.at(storage, count)),
+        activation_tag(activation),
         Argument::Long(count as u64),
         Argument::Pointer(d.at(storage, count)),
     ];
-    let kernel = typed("product.cu", storage, "through_activation");
-    // SAFETY: the gradient, `saved` and d hold `count` elements.
-    unsafe { run(device, kernel, line(blocks(count, 2048), 256), arguments) }
+    // SAFETY: `saved` and d hold `count` elements.
+    unsafe { run(device, typed(ACTIVATION, storage, "through_activation"), line(blocks(count, 2048), 256), arguments) }
 }
 
 /// `sums += Σ_rows dy`, `[width]`.

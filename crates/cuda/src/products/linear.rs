@@ -1,12 +1,16 @@
-//! Linear layers: products with what follows them.
+//! Linear layers: products with what surrounds them.
+//!
+//! In 16 bits the bias is rounded before it is added, a pre-activation before its activation, and a gradient before the
+//! activation's derivative: as PyTorch's autocast does. Nothing is then kept in f32 between two kernels, and a bias without an
+//! activation costs nothing.
 
 #![allow(unsafe_code)] // products of addresses that buffers vouch for
 
-use super::{Matrix, Multiply, Product};
+use super::{Matrix, Product};
 use crate::Cuda;
-use crate::device::Device;
+use crate::device::{Address, Device};
 use crate::error::CudaError;
-use crate::launch::product::{Raw, add_column_sums, bias_activation, through_activation};
+use crate::launch::product::{add_column_sums, apply_activation, rounded, through_activation};
 use crate::memory::{Buffer, Scratch};
 use serin_ops::{Activation, InputGradient};
 use serin_tensor::DType;
@@ -36,40 +40,34 @@ fn operand(buffer: &Buffer, dtype: DType, len: usize, transposed: bool) -> Matri
 /// What a linear layer runs on.
 pub(crate) struct Linear<'a> {
     pub(crate) device: &'a dyn Device,
-    pub(crate) products: &'a dyn Multiply,
     pub(crate) scratch: &'a mut Scratch,
 }
 
+/// Factors, and what is added to their product.
+struct Terms {
+    left: Matrix,
+    right: Matrix,
+    bias: Option<Address>,
+    accumulate: bool,
+}
+
 impl Linear<'_> {
-    /// Multiplies `[rows, depth]` by `[depth, columns]` into memory at `out`.
+    /// Multiplies `[rows, depth]` by `[depth, columns]`.
     ///
     /// # Safety
-    /// The matrices hold as many elements as their shapes say.
+    /// The matrices hold as many elements as their shapes say, the bias one a column of the type of `out`.
     unsafe fn multiply(
         &self,
-        left: Matrix,
-        right: Matrix,
+        terms: Terms,
         [rows, columns, depth]: [usize; 3],
-        out: Raw,
-        accumulate: bool,
+        out: &mut Buffer,
     ) -> Result<(), CudaError> {
-        let product = Product {
-            left,
-            right,
-            out: out.at(rows * columns),
-            out_dtype: out.dtype(),
-            rows,
-            columns,
-            depth,
-            accumulate,
-        };
+        let Terms { left, right, bias, accumulate } = terms;
+        let out_dtype = out.dtype();
+        let out = out.at(out_dtype, rows * columns);
+        let product = Product { left, right, bias, out, out_dtype, rows, columns, depth, accumulate };
         // SAFETY: the caller's; results are never operands.
-        unsafe { self.products.multiply(&product) }
-    }
-
-    /// Where a product goes that a kernel then turns into `result`, so that it is rounded once: there, if that is in f32.
-    fn unrounded(&mut self, result: &Buffer, len: usize) -> Result<Raw, CudaError> {
-        if result.dtype() == DType::F32 { Ok(Raw::of(result, len)) } else { Raw::between(self.scratch, len) }
+        unsafe { self.device.multiply(&product) }
     }
 
     /// `y = f(x Wᵀ + b)`.
@@ -81,7 +79,7 @@ impl Linear<'_> {
         bias: Option<&Buffer>,
         activation: Activation,
         rows: usize,
-        pre_activation: Option<&mut Buffer>,
+        mut pre_activation: Option<&mut Buffer>,
         y: &mut Buffer,
     ) -> Result<(), CudaError> {
         let Weight { out_features, in_features, .. } = *weight;
@@ -89,16 +87,17 @@ impl Linear<'_> {
         if len == 0 {
             return Ok(());
         }
-        let plain = bias.is_none() && activation == Activation::Identity && pre_activation.is_none();
-        assert_eq!(y.dtype(), dtype, "a linear layer's result has another type than its matrix");
-        let to = if plain { Raw::of(y, len) } else { self.unrounded(y, len)? };
-        let (x, matrix) = (operand(x, dtype, rows * in_features, false), weight.operand(true));
-        // SAFETY: `operand` saw that x and W are as large as their shapes.
-        unsafe { self.multiply(x, matrix, [rows, out_features, in_features], to, false)? };
-        if plain {
+        let to = pre_activation.as_deref_mut().unwrap_or(&mut *y);
+        assert_eq!(to.dtype(), dtype, "a linear layer's result has another type than its matrix");
+        let bias = bias.map(|bias| rounded(self.device, self.scratch, bias, dtype, out_features)).transpose()?;
+        let (left, right) = (operand(x, dtype, rows * in_features, false), weight.operand(true));
+        let terms = Terms { left, right, bias, accumulate: false };
+        // SAFETY: `operand` saw that x and W are as large as their shapes, `rounded` that the bias is.
+        unsafe { self.multiply(terms, [rows, out_features, in_features], to)? };
+        if activation == Activation::Identity && pre_activation.is_none() {
             return Ok(());
         }
-        bias_activation(self.device, to, bias, activation, rows, out_features, pre_activation, y)
+        apply_activation(self.device, pre_activation.as_deref(), activation, len, y)
     }
 
     /// The gradient with respect to x.
@@ -115,19 +114,18 @@ impl Linear<'_> {
         if len == 0 {
             return Ok(());
         }
-        let through = match gradient {
-            InputGradient::ThroughActivation(Activation::Identity, _) => None,
-            InputGradient::ThroughActivation(activation, saved) => Some((activation, saved)),
-            InputGradient::Store | InputGradient::Accumulate => None,
-        };
-        let accumulate = matches!(gradient, InputGradient::Accumulate);
         assert_eq!(dx.dtype(), dtype, "a linear layer's gradient has another type than its matrix");
-        let to = if through.is_some() { self.unrounded(dx, len)? } else { Raw::of(dx, len) };
-        let (dy, matrix) = (operand(dy, dtype, rows * out_features, false), weight.operand(false));
+        let accumulate = matches!(gradient, InputGradient::Accumulate);
+        let (left, right) = (operand(dy, dtype, rows * out_features, false), weight.operand(false));
+        let terms = Terms { left, right, bias: None, accumulate };
         // SAFETY: as in the forward pass.
-        unsafe { self.multiply(dy, matrix, [rows, in_features, out_features], to, accumulate)? };
-        let Some((activation, saved)) = through else { return Ok(()) };
-        through_activation(self.device, to, activation, saved, len, dx)
+        unsafe { self.multiply(terms, [rows, in_features, out_features], dx)? };
+        match gradient {
+            InputGradient::ThroughActivation(activation, saved) => {
+                through_activation(self.device, activation, saved, len, dx)
+            }
+            InputGradient::Store | InputGradient::Accumulate => Ok(()),
+        }
     }
 
     /// `dW += dyᵀ x` and `db += Σ_rows dy`.
@@ -147,11 +145,11 @@ impl Linear<'_> {
         }
         let dtype = dy.dtype();
         assert_eq!(d_weight.dtype(), DType::F32, "gradients of weights are in f32");
-        let to = Raw::of(d_weight, out_features * in_features);
         let left = operand(dy, dtype, rows * out_features, true);
         let right = operand(x, dtype, rows * in_features, false);
+        let terms = Terms { left, right, bias: None, accumulate: true };
         // SAFETY: as in the forward pass.
-        unsafe { self.multiply(left, right, [out_features, in_features, rows], to, true)? };
+        unsafe { self.multiply(terms, [out_features, in_features, rows], d_weight)? };
         add_column_sums(self.device, self.scratch, dy, rows, out_features, d_bias)
     }
 }

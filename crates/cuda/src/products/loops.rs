@@ -2,34 +2,32 @@
 
 #![allow(unsafe_code)] // the emulator's addresses are host pointers
 
-use super::{Matrix, Multiply, Product};
-use crate::error::CudaError;
+use super::{Matrix, Product};
+use crate::device::Address;
 use half::{bf16, f16};
 use serin_tensor::{DType, Element};
 
 /// Plain loops, each sum in the order of `depth`.
-pub(crate) struct Loops;
-
-impl Multiply for Loops {
-    unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
-        let Product { rows, columns, depth, .. } = *product;
-        // SAFETY: the caller's; launches of the emulator are over when they return.
-        let (left, right) =
-            unsafe { (widened(&product.left, rows, depth, false), widened(&product.right, columns, depth, true)) };
-        // Both with `depth` along a row.
-        let out = |row: usize, column: usize| {
-            let pairs = left[row * depth..][..depth].iter().zip(&right[column * depth..][..depth]);
-            pairs.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum))
-        };
-        // SAFETY: as above.
-        unsafe {
-            match product.out_dtype {
-                DType::F32 => store::<f32>(product, out),
-                DType::BF16 => store::<bf16>(product, out),
-                DType::F16 => store::<f16>(product, out),
-            }
+///
+/// # Safety
+/// The matrices and the bias are host memory that nothing writes to meanwhile; `out` overlaps none of them.
+pub(crate) unsafe fn multiply(product: &Product) {
+    let Product { rows, columns, depth, .. } = *product;
+    // SAFETY: the caller's.
+    let (left, right) =
+        unsafe { (widened(&product.left, rows, depth, false), widened(&product.right, columns, depth, true)) };
+    // Both with `depth` along a row.
+    let sum = |row: usize, column: usize| {
+        let pairs = left[row * depth..][..depth].iter().zip(&right[column * depth..][..depth]);
+        pairs.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum))
+    };
+    // SAFETY: the caller's.
+    unsafe {
+        match product.out_dtype {
+            DType::F32 => store::<f32>(product, sum),
+            DType::BF16 => store::<bf16>(product, sum),
+            DType::F16 => store::<f16>(product, sum),
         }
-        Ok(())
     }
 }
 
@@ -42,9 +40,9 @@ unsafe fn widened(matrix: &Matrix, outer: usize, depth: usize, right: bool) -> V
     // SAFETY: the caller's.
     let stored: Vec<f32> = unsafe {
         match matrix.dtype {
-            DType::F32 => load::<f32>(matrix, outer * depth),
-            DType::BF16 => load::<bf16>(matrix, outer * depth),
-            DType::F16 => load::<f16>(matrix, outer * depth),
+            DType::F32 => load::<f32>(matrix.at, outer * depth),
+            DType::BF16 => load::<bf16>(matrix.at, outer * depth),
+            DType::F16 => load::<f16>(matrix.at, outer * depth),
         }
     };
     if matrix.transposed == right {
@@ -55,36 +53,39 @@ unsafe fn widened(matrix: &Matrix, outer: usize, depth: usize, right: bool) -> V
 
 /// # Safety
 /// As [`widened`].
-unsafe fn load<T: Element>(matrix: &Matrix, len: usize) -> Vec<f32> {
+unsafe fn load<T: Element>(at: Address, len: usize) -> Vec<f32> {
     // SAFETY: the caller's; matrices begin at multiples of 256 bytes.
-    unsafe { std::slice::from_raw_parts(matrix.at as *const T, len) }.iter().map(|value| value.to_f32()).collect()
+    unsafe { std::slice::from_raw_parts(at as *const T, len) }.iter().map(|value| value.to_f32()).collect()
 }
 
 /// # Safety
 /// As [`widened`], and nothing else touches what is written.
 unsafe fn store<T: Element>(product: &Product, sum: impl Fn(usize, usize) -> f32) {
-    let Product { rows, columns, accumulate, .. } = *product;
+    let Product { rows, columns, accumulate, bias, .. } = *product;
+    // SAFETY: the caller's; a bias has the type of the result.
+    let bias = bias.map(|at| unsafe { load::<T>(at, columns) });
     // SAFETY: the caller's; matrices begin at multiples of 256 bytes.
     let out = unsafe { std::slice::from_raw_parts_mut(product.out as *mut T, rows * columns) };
     for (at, to) in out.iter_mut().enumerate() {
         let before = if accumulate { to.to_f32() } else { 0.0 };
-        *to = T::from_f32(sum(at / columns, at % columns) + before);
+        let bias = bias.as_ref().map_or(0.0, |bias| bias[at % columns]);
+        *to = T::from_f32(sum(at / columns, at % columns) + bias + before);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Address;
 
     #[test]
-    fn all_four_transpositions_give_the_same_product() {
+    fn all_four_transpositions_give_the_same_product_with_its_bias() {
         // [2, 3] by [3, 4].
         let left: Vec<f32> = (1..7).map(|value| value as f32).collect();
         let right: Vec<f32> = (1..13).map(|value| value as f32).collect();
         let turned = |matrix: &[f32], rows: usize, columns: usize| -> Vec<f32> {
             (0..rows * columns).map(|at| matrix[at % rows * columns + at / rows]).collect()
         };
+        let bias = [100.0f32, 200.0, 300.0, 400.0];
         let (left_turned, right_turned) = (turned(&left, 2, 3), turned(&right, 3, 4));
         for (left_transposed, left) in [(false, &left), (true, &left_turned)] {
             for (right_transposed, right) in [(false, &right), (true, &right_turned)] {
@@ -97,6 +98,7 @@ mod tests {
                 let product = Product {
                     left: matrix(left, left_transposed),
                     right: matrix(right, right_transposed),
+                    bias: Some(bias.as_ptr() as Address),
                     out: out.as_mut_ptr() as Address,
                     out_dtype: DType::F32,
                     rows: 2,
@@ -104,9 +106,9 @@ mod tests {
                     depth: 3,
                     accumulate: true,
                 };
-                // SAFETY: all three are live arrays of those sizes.
-                unsafe { Loops.multiply(&product) }.unwrap();
-                assert_eq!(out, [39.0, 45.0, 51.0, 57.0, 84.0, 99.0, 114.0, 129.0]);
+                // SAFETY: all four are live arrays of those sizes.
+                unsafe { multiply(&product) };
+                assert_eq!(out, [139.0, 245.0, 351.0, 457.0, 184.0, 299.0, 414.0, 529.0]);
             }
         }
     }

@@ -5,10 +5,9 @@ pub(crate) mod linear;
 mod loops;
 
 pub(crate) use cublaslt::CublasLt;
-pub(crate) use loops::Loops;
+pub(crate) use loops::multiply as multiply_by_loops;
 
 use crate::device::Address;
-use crate::error::CudaError;
 use serin_tensor::DType;
 use std::fmt;
 
@@ -23,12 +22,14 @@ pub(crate) struct Matrix {
     pub(crate) transposed: bool,
 }
 
-/// `out[rows, columns] = left[rows, depth] right[depth, columns]`, plus what `out` held if `accumulate`; sums in f32, rounded
-/// once. The shapes are those after transposition.
+/// `out[rows, columns] = left[rows, depth] right[depth, columns]`, plus a bias for each column, plus what `out` held if
+/// `accumulate`; sums in f32, rounded once. The shapes are those after transposition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product {
     pub(crate) left: Matrix,
     pub(crate) right: Matrix,
+    /// `[columns]`, in the type of `out`.
+    pub(crate) bias: Option<Address>,
     pub(crate) out: Address,
     pub(crate) out_dtype: DType,
     pub(crate) rows: usize,
@@ -40,16 +41,7 @@ pub(crate) struct Product {
 impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Product { rows, columns, depth, left, out_dtype, .. } = self;
-        write!(f, "[{rows}, {depth}] by [{depth}, {columns}] in {} to {out_dtype}", left.dtype)
+        let bias = if self.bias.is_some() { " with a bias" } else { "" };
+        write!(f, "[{rows}, {depth}] by [{depth}, {columns}]{bias} in {} to {out_dtype}", left.dtype)
     }
-}
-
-/// Whoever multiplies.
-pub(crate) trait Multiply: Send + Sync {
-    /// Enqueues a product.
-    ///
-    /// # Safety
-    /// The three matrices are in allocations of the device, and `out` overlaps neither operand.
-    #[allow(unsafe_code)]
-    unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError>;
 }
