@@ -35,7 +35,7 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// Opens a card. Kernels are compiled as they are first used.
+    /// Opens a card. Kernels are compiled as they are first used, or by [`Cuda::prepare`].
     pub fn new(options: CudaOptions) -> Result<Cuda, CudaError> {
         let card = Arc::new(Card::open(options.ordinal, options.cache)?);
         let arena = Arc::new(Arena::new(card.clone()));
@@ -60,6 +60,12 @@ impl Cuda {
         let name = format!("CUDA: {}, {gigabytes:.0} GiB", device.name());
         let scratch = Mutex::new(Scratch::new(&arena));
         Cuda { name, arithmetic, device, arena, scratch, failure: Mutex::default() }
+    }
+
+    /// Compiles and loads all kernels that a model of a storage type may run, in parallel. Without this each is compiled when
+    /// it is first used. `slow` is called once if it takes longer than two seconds, as it does the first time on a card.
+    pub fn prepare(&self, storage: DType, slow: &dyn Fn()) -> Result<(), CudaError> {
+        self.device.prepare(storage, slow)
     }
 
     /// All that decides the bits of results besides the call: the card, and the versions of what compiles and multiplies.

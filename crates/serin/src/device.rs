@@ -10,6 +10,7 @@ use serin_ops::Backend;
 use serin_tensor::DType;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// The storage type of the encoder's weights and activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,10 +162,10 @@ impl DeviceOptions {
     pub fn open(&self) -> Result<Device, SerinError> {
         match self.kind {
             DeviceKind::Cpu => Ok(Device::Cpu(self.open_cpu()?)),
-            DeviceKind::Cuda => open_cuda().map(Device::Cuda).map_err(no_cuda),
+            DeviceKind::Cuda => open_cuda(self.precision).map(Device::Cuda).map_err(no_cuda),
             DeviceKind::Auto => {
                 let cpu = self.open_cpu()?;
-                match open_cuda().ok().filter(|cuda| check::agrees(cuda, &cpu).is_ok()) {
+                match open_cuda(self.precision).ok().filter(|cuda| check::agrees(cuda, &cpu).is_ok()) {
                     Some(cuda) => Ok(Device::Cuda(cuda)),
                     None => Ok(Device::Cpu(cpu)),
                 }
@@ -192,8 +193,23 @@ impl DeviceOptions {
     }
 }
 
-fn open_cuda() -> Result<Cuda, CudaError> {
-    Cuda::new(CudaOptions { ordinal: 0, cache: cache_folder().map(|folder| folder.join("kernels")) })
+/// Lets `tell` say what takes long while a device is opened. By default nobody is told; the first caller stays.
+pub fn on_waiting(tell: fn(&str)) {
+    // A second caller is not worth an error.
+    let _ = WAITING.set(tell);
+}
+
+static WAITING: OnceLock<fn(&str)> = OnceLock::new();
+
+/// A GPU with the kernels for a precision.
+fn open_cuda(precision: Precision) -> Result<Cuda, CudaError> {
+    let cuda = Cuda::new(CudaOptions { ordinal: 0, cache: cache_folder().map(|folder| folder.join("kernels")) })?;
+    cuda.prepare(precision.dtype(&cuda), &|| {
+        if let Some(tell) = WAITING.get() {
+            tell("compiling kernels for this GPU, which takes a few seconds the first time");
+        }
+    })?;
+    Ok(cuda)
 }
 
 fn no_cuda(error: CudaError) -> SerinError {

@@ -42,7 +42,7 @@ pub mod pretrain;
 pub mod pretrained;
 
 pub use classifier::{Classifier, ClassifierOptions, Prediction};
-pub use device::{Device, DeviceKind, DeviceOptions, Hardware, Precision};
+pub use device::{Device, DeviceKind, DeviceOptions, Hardware, Precision, on_waiting};
 pub use error::SerinError;
 pub use fill_mask::MaskFiller;
 pub use fine_tune::{FineTuneOptions, FineTuned, fine_tune};

@@ -81,3 +81,16 @@ fn a_run_is_resumed_on_its_own_device_only() {
     let weights = |output: &str| fs::read(place.path(output).join("best/model.safetensors")).unwrap();
     assert!(weights("run") == weights("whole"), "a resumed run gave other bits");
 }
+
+#[test]
+fn kernels_are_compiled_together_and_no_others_are_needed() {
+    let Some(stand_ins) = StandIns::build() else { return };
+    let place = place();
+    let kernels = || fs::read_dir(place.path("cache/kernels")).unwrap().count();
+    // Opening the device compiles what the precision needs; an inspection runs none of it.
+    serin(&place, stand_ins, &["inspect", "model", "--device=cuda", "--precision=bf16"]).well();
+    let together = kernels();
+    assert!(together > 10, "{together}");
+    train(&place, stand_ins, "cuda", "run", &["--precision=bf16", "--freeze-layers=0"]).well();
+    assert_eq!(kernels(), together);
+}

@@ -5,6 +5,7 @@
 
 mod cache;
 mod nvrtc;
+mod parallel;
 mod sources;
 
 pub(crate) use nvrtc::Architecture;
@@ -14,7 +15,12 @@ use crate::device::libraries::{self, NVRTC};
 use crate::error::CudaError;
 use crate::kernel::Program;
 use cache::Cache;
+use serin_tensor::DType;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long compiling takes before somebody is told of it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the driver loads: a CUBIN, or PTX with its closing zero.
 pub(crate) struct Image(pub(crate) Vec<u8>);
@@ -54,4 +60,16 @@ impl Compiler {
         self.cache.write(&key, &image);
         Ok(image)
     }
+
+    /// The compiled programs, those that are missing compiled in parallel. `slow` is called once if that takes long.
+    pub(crate) fn images(&self, programs: &[Program], slow: &dyn Fn()) -> Result<Vec<(Program, Image)>, CudaError> {
+        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+        let plan = parallel::Plan { threads, patience: PATIENCE, slow };
+        parallel::all(programs, &plan, |program| self.image(program))
+    }
+}
+
+/// All programs that a model of a storage type may run.
+pub(crate) fn programs(storage: DType) -> Vec<Program> {
+    sources::of(storage).map(|(source, storage)| Program { file: source.name, storage }).collect()
 }

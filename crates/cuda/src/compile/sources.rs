@@ -50,6 +50,17 @@ const TYPED: &[Source] = sources![
 /// Compiled once: types are arguments, or there are none.
 const UNTYPED: &[Source] = sources!["adamw.cu", "convert.cu", "embedding.cu", "gradient_norm.cu", "loss.cu", "rows.cu"];
 
+/// Typed sources that every model runs in f32 too: a classification head is in f32.
+const OF_HEADS: [&str; 3] = ["activation.cu", "column_sums.cu", "dropout.cu"];
+
+/// What a model of a storage type may run, with the type that each is compiled for.
+pub(super) fn of(storage: DType) -> impl Iterator<Item = (&'static Source, DType)> {
+    let heads = OF_HEADS.iter().filter(move |_| storage != DType::F32).map(|name| (find(name), DType::F32));
+    // The first take longest.
+    let typed = TYPED.iter().map(move |source| (source, storage));
+    typed.chain(UNTYPED.iter().map(|source| (source, DType::F32))).chain(heads)
+}
+
 /// The source of a name that a launch uses.
 pub(super) fn find(name: &str) -> &'static Source {
     TYPED.iter().chain(UNTYPED).find(|source| source.name == name).expect("launches name sources of kernels/")

@@ -4,13 +4,14 @@
 
 use super::staging::Staging;
 use super::{Address, Device, Grid, libraries};
-use crate::compile::{Compiler, Image};
+use crate::compile::{self, Compiler, Image};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, Program};
 use crate::launch::Argument;
 use crate::products::{CublasLt, Product};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult, CUstream};
 use cudarc::driver::{DriverError, result};
+use serin_tensor::DType;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -112,10 +113,7 @@ impl Card {
         let module = match programs.get(&kernel.program) {
             Some(module) => *module,
             None => {
-                let Image(image) = self.compiler.image(kernel.program)?;
-                // SAFETY: the image is a CUBIN or PTX with its closing zero, as the compiler wrote it.
-                let module = unsafe { result::module::load_data(image.as_ptr().cast()) };
-                let module = module.map_err(said("loading compiled kernels"))?;
+                let module = load(&self.compiler.image(kernel.program)?)?;
                 programs.insert(kernel.program, module);
                 module
             }
@@ -126,6 +124,12 @@ impl Card {
         let (function, granted) = kernels.entry(kernel).or_insert((function, SHARED_UNASKED));
         raise_shared_memory(*function, granted, shared)
     }
+}
+
+/// Puts a compiled program on the card, whose context is current.
+fn load(Image(image): &Image) -> Result<CUmodule, CudaError> {
+    // SAFETY: the image is a CUBIN or PTX with its closing zero, as the compiler wrote it.
+    unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(said("loading compiled kernels"))
 }
 
 /// Asks for more dynamic shared memory where the kernel has been granted less.
@@ -148,6 +152,17 @@ unsafe impl Device for Card {
 
     fn total_memory(&self) -> usize {
         self.memory
+    }
+
+    fn prepare(&self, storage: DType, slow: &dyn Fn()) -> Result<(), CudaError> {
+        self.bind()?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = compile::programs(storage);
+        missing.retain(|program| !loaded.programs.contains_key(program));
+        for (program, image) in self.compiler.images(&missing, slow)? {
+            loaded.programs.insert(program, load(&image)?);
+        }
+        Ok(())
     }
 
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError> {

@@ -8,6 +8,7 @@ use crate::kernel::{Kernel, storage_macro};
 use crate::launch::Argument;
 use crate::products::{Product, multiply_by_loops};
 use libloading::Library;
+use serin_tensor::DType;
 use std::ffi::{CString, c_char, c_int, c_uint, c_ulonglong, c_void};
 use std::path::Path;
 
@@ -90,6 +91,10 @@ unsafe impl Device for Emulator {
 
     fn total_memory(&self) -> usize {
         1 << 32
+    }
+
+    fn prepare(&self, _storage: DType, _slow: &dyn Fn()) -> Result<(), CudaError> {
+        Ok(())
     }
 
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError> {

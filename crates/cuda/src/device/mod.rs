@@ -14,6 +14,7 @@ use crate::error::CudaError;
 use crate::kernel::Kernel;
 use crate::launch::Argument;
 use crate::products::Product;
+use serin_tensor::DType;
 
 /// A place in a device's memory. Host code never dereferences one (but the emulator, whose memory is the host's).
 pub(crate) type Address = u64;
@@ -39,6 +40,10 @@ pub(crate) unsafe trait Device: Send + Sync {
 
     /// Bytes of memory in all.
     fn total_memory(&self) -> usize;
+
+    /// Makes whatever a model of a storage type may launch ready, all at once; else each kernel is made ready when it is first
+    /// launched. `slow` is called once if it takes long.
+    fn prepare(&self, storage: DType, slow: &dyn Fn()) -> Result<(), CudaError>;
 
     /// Memory with anything in it; `None` when there is not enough.
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError>;

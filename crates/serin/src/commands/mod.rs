@@ -26,6 +26,9 @@ pub enum Ended {
 
 /// Runs what was asked for.
 pub fn run(cli: Cli) -> anyhow::Result<Ended> {
+    if !cli.quiet {
+        serin::on_waiting(|text| eprintln!("note: {text}"));
+    }
     match cli.command {
         Command::Train(args) => train::run(&args, cli.quiet),
         Command::Cache { action } => cache::run(&action),
