@@ -28,7 +28,8 @@ pub struct Cuda {
     arithmetic: String,
     device: Arc<dyn Device>,
     arena: Arc<Arena>,
-    /// Locked from the first kernel of an op to the last, so that two threads never share what is between them.
+    /// Locked from the first kernel of an op to the last, so that two threads never share what is between them, and no copy of
+    /// one thread comes between what another enqueues.
     scratch: Mutex<Scratch>,
     /// The first failure of what was enqueued, until someone asks.
     failure: Mutex<Option<String>>,
@@ -75,16 +76,22 @@ impl Cuda {
 
     /// Keeps the first failure of an op for whoever asks next.
     fn enqueue(&self, op: impl FnOnce(&dyn Device) -> Result<(), CudaError>) {
-        if let Err(error) = op(&*self.device) {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error.to_string());
-        }
+        self.enqueue_with(|device, _| op(device));
     }
 
     /// As [`Cuda::enqueue`], for ops of several kernels.
     fn enqueue_with(&self, op: impl FnOnce(&dyn Device, &mut Scratch) -> Result<(), CudaError>) {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        self.enqueue(|device| op(device, &mut scratch));
+        if let Err(error) = op(&*self.device, &mut scratch) {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error.to_string());
+        }
+    }
+
+    /// Makes what is in the device's memory.
+    fn make<T>(&self, make: impl FnOnce(&Arc<Arena>) -> Result<T, CudaError>) -> Result<T, DeviceError> {
+        let _scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        make(&self.arena).map_err(|error| error.on(&self.name))
     }
 
     fn enqueue_linear(&self, op: impl FnOnce(&mut Linear<'_>) -> Result<(), CudaError>) {
@@ -112,7 +119,7 @@ impl Backend for Cuda {
     }
 
     fn buffer(&self, dtype: DType, len: usize) -> Result<Buffer, DeviceError> {
-        Buffer::zeroed(&self.arena, dtype, len).map_err(|error| error.on(&self.name))
+        self.make(|arena| Buffer::zeroed(arena, dtype, len))
     }
 
     fn len(&self, buffer: &Buffer) -> usize {
@@ -148,7 +155,7 @@ impl Backend for Cuda {
     }
 
     fn indices(&self, capacity: usize) -> Result<Indices, DeviceError> {
-        Indices::with_capacity(&self.arena, capacity).map_err(|error| error.on(&self.name))
+        self.make(|arena| Indices::with_capacity(arena, capacity))
     }
 
     fn write_indices(&self, indices: &mut Indices, values: &[u32]) {
@@ -156,7 +163,7 @@ impl Backend for Cuda {
     }
 
     fn sequences(&self, capacity: usize) -> Result<Sequences, DeviceError> {
-        Sequences::with_capacity(&self.arena, capacity).map_err(|error| error.on(&self.name))
+        self.make(|arena| Sequences::with_capacity(arena, capacity))
     }
 
     fn write_sequences(&self, sequences: &mut Sequences, offsets: &[u32]) {
@@ -172,12 +179,11 @@ impl Backend for Cuda {
         _trainable: bool,
     ) -> Result<Weight, DeviceError> {
         assert_eq!(values.len(), out_features * in_features, "weight has another number of elements than its shape");
-        let make = || -> Result<Weight, CudaError> {
-            let mut matrix = Buffer::zeroed(&self.arena, dtype, values.len())?;
+        self.make(|arena| {
+            let mut matrix = Buffer::zeroed(arena, dtype, values.len())?;
             matrix.write(0, values)?;
             Ok(Weight { matrix, out_features, in_features })
-        };
-        make().map_err(|error| error.on(&self.name))
+        })
     }
 
     fn refresh_weight(&self, weight: &mut Weight, master: &Buffer) {

@@ -1,12 +1,18 @@
 //! The driver's side of the crate (context, memory, loading, launches, cuBLASLt's descriptions) without a card: on stand-ins
 //! for NVIDIA's libraries that do what the manuals say, with the emulator behind them. See `stand_in/stand_in.h`.
 
+#[path = "../../model/examples/recipe/mod.rs"]
+#[allow(dead_code)] // a part is for speed
+mod recipe;
 mod support;
 
+use recipe::{RecipeStep, Shape};
 use serin_conformance::Filter;
 use serin_cuda::{Cuda, CudaError, CudaOptions};
+use serin_model::Freezing;
 use serin_ops::{Backend, DeviceError};
 use serin_tensor::DType;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 use std::process::Command;
 use support::stand_ins::StandIns;
@@ -58,14 +64,73 @@ fn on_the_stand_ins() {
     assert!(matches!(beyond, Err(CudaError::NoCard)));
 }
 
+/// Runs a test of this file that finds the stand-ins, with variables set; gives what it printed.
+fn run(stand_ins: &StandIns, test: &str, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", test, "--nocapture"]).env(FOLDER, &stand_ins.folder);
+    stand_ins.found_by(&mut command);
+    command.envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{variables:?}\n{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
+    text(&output.stdout)
+}
+
 #[test]
 fn the_driver_s_side_conforms_on_stand_ins_for_nvidia_s_libraries() {
     let Some(stand_ins) = StandIns::build() else { return };
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "on_the_stand_ins", "--nocapture"]).env(FOLDER, &stand_ins.folder);
-    stand_ins.found_by(&mut command);
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
+    run(stand_ins, "on_the_stand_ins", &[]);
+}
+
+/// Steps of training with dropout, two micro-batches each, whose trunk's output is computed once and copied in afterwards.
+#[test]
+#[ignore = "run by the test below, in a process that finds the stand-ins"]
+fn some_steps() {
+    let device = Cuda::new(CudaOptions::default()).unwrap();
+    let shape = Shape { layers: 3, hidden: 64, lengths: vec![5, 66, 40, 31] };
+    let mut training = RecipeStep::new(&device, &shape, Freezing::Layers(1), 71).unwrap();
+    assert_eq!(training.parts.len(), 2);
+    let row = 64 * training.model.dtype().size();
+    let mut trunks = Vec::new();
+    for number in 0..4 {
+        training.model.zero_gradients(&device);
+        for part in 0..2 {
+            let RecipeStep { model, space, parts, .. } = &mut training;
+            let tokens = parts[part].batch.tokens();
+            if number == 0 {
+                training.trunk(&device, part);
+                let mut rows = vec![0; tokens * row];
+                training.model.read_trunk(&device, &training.space, 0, &mut rows).unwrap();
+                trunks.push(rows);
+            } else {
+                // In two halves, as the examples of a batch come.
+                let (first, second) = trunks[part].split_at(tokens / 2 * row);
+                model.write_trunk(&device, space, 0, first);
+                model.write_trunk(&device, space, tokens / 2, second);
+            }
+            training.train(&device, part, number).unwrap();
+        }
+        training.update(&device, number).unwrap();
+    }
+    let mut hash = DefaultHasher::new();
+    for part in training.model.trainable() {
+        let mut bytes = vec![0; 4 * part.len];
+        device.read_bytes(part.values, 0, &mut bytes).unwrap();
+        hash.write(&bytes);
+    }
+    println!("weights {:016x}", hash.finish());
+}
+
+/// The bits of the weights after [`some_steps`].
+fn weights(stand_ins: &StandIns, variables: &[(&str, &str)]) -> String {
+    let text = run(stand_ins, "some_steps", variables);
+    text.lines().find(|line| line.contains("weights")).expect("a line").to_owned()
+}
+
+#[test]
+fn copies_beside_the_computation_change_nothing_whenever_they_happen() {
+    let Some(stand_ins) = StandIns::build() else { return };
+    let late = weights(stand_ins, &[("SERIN_STAND_IN_COPIES", "late")]);
+    assert_eq!(weights(stand_ins, &[("SERIN_STAND_IN_COPIES", "early")]), late);
 }

@@ -67,8 +67,12 @@ impl<B: Backend> Model<B> {
         Ok(backend.read_bytes(&space.hidden[0], first_row * self.config.hidden, bytes)?)
     }
 
-    /// Puts rows from `first_row` on of a trunk's output, read earlier, into the workspace.
+    /// Puts rows from `first_row` on of a trunk's output, read earlier, into the workspace; those from row 0 on first.
     pub fn write_trunk(&self, backend: &B, space: &mut Workspace<B>, first_row: usize, bytes: &[u8]) {
+        if first_row == 0 {
+            // The present rows may still be read by a backward that is enqueued: the next ones need not wait for it.
+            swap(&mut space.hidden[0], &mut space.spare);
+        }
         backend.write_bytes(&mut space.hidden[0], first_row * self.config.hidden, bytes);
     }
 

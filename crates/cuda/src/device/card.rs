@@ -1,9 +1,9 @@
-//! A card behind NVIDIA's driver: one context, one stream, and the kernels compiled for it.
+//! A card behind NVIDIA's driver: one context, its streams, and the kernels compiled for it.
 
 #![allow(unsafe_code)] // calls the driver
 
-use super::staging::Staging;
-use super::{Address, Device, Grid, libraries};
+use super::streams::Streams;
+use super::{Address, After, Device, Grid, libraries};
 use crate::compile::{self, Compiler, Image};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, Program};
@@ -15,7 +15,8 @@ use serin_tensor::DType;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Dynamic shared memory that a kernel may use without asking.
 const SHARED_UNASKED: u32 = 48 << 10;
@@ -25,11 +26,11 @@ pub(crate) struct Card {
     name: String,
     memory: usize,
     context: sys::CUcontext,
-    stream: CUstream,
     compiler: Compiler,
     products: CublasLt,
     loaded: Mutex<Loaded>,
-    staging: Mutex<Staging>,
+    streams: Mutex<Streams>,
+    moments: Arc<AtomicU64>,
 }
 
 /// Handles of what is on the card already.
@@ -86,10 +87,9 @@ impl Card {
             result::ctx::set_current(context).map_err(said("opening a context"))?;
             context
         };
-        let stream =
-            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(said("making a stream"))?;
-        let (products, staging) = (CublasLt::new()?, Mutex::new(Staging::new()?));
-        Ok(Card { name, memory, context, stream, compiler, products, loaded: Mutex::default(), staging })
+        let (products, streams) = (CublasLt::new()?, Streams::new()?);
+        let (moments, streams) = (streams.moments(), Mutex::new(streams));
+        Ok(Card { name, memory, context, compiler, products, loaded: Mutex::default(), streams, moments })
     }
 
     /// What decides how results round: the card, what kernels are compiled by, and who multiplies.
@@ -101,6 +101,15 @@ impl Card {
     fn bind(&self) -> Result<(), CudaError> {
         // SAFETY: the context lives as long as the process.
         unsafe { result::ctx::set_current(self.context) }.map_err(said("entering the context"))
+    }
+
+    /// Enqueues work after all copies so far.
+    fn enqueue(&self, work: impl FnOnce(CUstream) -> Result<(), CudaError>) -> Result<CUstream, CudaError> {
+        self.bind()?;
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = streams.compute()?;
+        work(stream)?;
+        Ok(stream)
     }
 
     /// A kernel ready to launch with `shared` bytes of dynamic shared memory; compiled and loaded at its first use.
@@ -183,47 +192,55 @@ unsafe impl Device for Card {
         }
     }
 
-    unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+    fn moment(&self) -> u64 {
+        self.moments.load(Ordering::Relaxed)
+    }
+
+    unsafe fn write(&self, to: Address, bytes: &[u8], after: After) -> Result<(), CudaError> {
         self.bind()?;
-        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the caller's; the context is current, and there is one stream.
-        unsafe { staging.write(to, bytes, self.stream) }
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's; the context is current.
+        unsafe { streams.write(to, bytes, after) }
     }
 
     unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
-        self.bind()?;
         // SAFETY: the caller's; and `bytes` is borrowed until the stream is done.
-        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream) }.map_err(said("copying from the card"))?;
-        self.synchronize()
+        let stream = self.enqueue(|stream| {
+            unsafe { result::memcpy_dtoh_async(bytes, from, stream) }.map_err(said("copying from the card"))
+        })?;
+        wait_for(stream)
     }
 
     unsafe fn fill_zero(&self, at: Address, bytes: usize) -> Result<(), CudaError> {
-        self.bind()?;
         // SAFETY: the caller's.
-        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(said("zeroing memory"))
+        let fill = |stream| unsafe { result::memset_d8_async(at, 0, bytes, stream) }.map_err(said("zeroing memory"));
+        self.enqueue(fill).map(|_| ())
     }
 
     unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError> {
         self.bind()?;
         let function = self.ready(kernel, grid.shared)?;
-        let [x, y, z] = grid.blocks;
+        let ([x, y, z], Grid { threads, shared, .. }) = (grid.blocks, grid);
         let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::address).collect();
         // SAFETY: the caller's.
-        unsafe {
-            result::launch_kernel(function, (x, y, z), (grid.threads, 1, 1), grid.shared, self.stream, &mut pointers)
-        }
-        .map_err(said(kernel.name))
+        let mut launch = |stream| unsafe {
+            result::launch_kernel(function, (x, y, z), (threads, 1, 1), shared, stream, &mut pointers)
+        };
+        self.enqueue(|stream| launch(stream).map_err(said(kernel.name))).map(|_| ())
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
-        self.bind()?;
         // SAFETY: the caller's; the context is current.
-        unsafe { self.products.multiply(product, self.stream) }
+        self.enqueue(|stream| unsafe { self.products.multiply(product, stream) }).map(|_| ())
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {
-        self.bind()?;
-        // SAFETY: the stream lives as long as the process.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(said("waiting for the card"))
+        wait_for(self.enqueue(|_| Ok(()))?)
     }
+}
+
+/// Waits for a stream that lives as long as its card, whose context is current.
+fn wait_for(stream: CUstream) -> Result<(), CudaError> {
+    // SAFETY: as above.
+    unsafe { result::stream::synchronize(stream) }.map_err(said("waiting for the card"))
 }

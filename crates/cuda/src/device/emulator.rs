@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // loads and calls a library
 
-use super::{Address, Device, Grid};
+use super::{Address, After, Device, Grid};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, storage_macro};
 use crate::launch::Argument;
@@ -108,7 +108,11 @@ unsafe impl Device for Emulator {
         unsafe { (self.libraries[0].free)(address as *mut c_void) }
     }
 
-    unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+    fn moment(&self) -> u64 {
+        0
+    }
+
+    unsafe fn write(&self, to: Address, bytes: &[u8], _after: After) -> Result<(), CudaError> {
         // SAFETY: the caller's; launches are over when they return, and host memory is never the device's.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())

@@ -6,6 +6,7 @@ mod card;
 mod emulator;
 pub(crate) mod libraries;
 mod staging;
+mod streams;
 
 pub(crate) use card::Card;
 pub(crate) use emulator::Emulator;
@@ -30,7 +31,16 @@ pub(crate) struct Grid {
     pub(crate) shared: u32,
 }
 
-/// A device with one queue: what is enqueued runs in that order.
+/// What a copy to the device must come after.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum After {
+    /// All that was enqueued.
+    Everything,
+    /// What was enqueued up to a moment: that of the memory's last use. See [`Device::moment`].
+    Moment(u64),
+}
+
+/// A device with one queue: what is enqueued runs as if in that order.
 ///
 /// # Safety
 /// What an implementation allocates must be memory of at least the asked size, aligned to 256 bytes, until it is freed.
@@ -54,11 +64,15 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// `address` came from `allocate`, is not freed twice, and nothing enqueued later uses it.
     unsafe fn free(&self, address: Address);
 
+    /// The moment to which everything belongs that is enqueued before the next copy. Only copies after a moment end one, so that
+    /// whoever uses memory may ask at any time between two of those.
+    fn moment(&self) -> u64;
+
     /// Copies to the device; `bytes` may change as soon as the call is over.
     ///
     /// # Safety
-    /// `bytes.len()` bytes from `to` are in one allocation.
-    unsafe fn write(&self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
+    /// `bytes.len()` bytes from `to` are in one allocation, and nothing that was enqueued later than `after` touches them.
+    unsafe fn write(&self, to: Address, bytes: &[u8], after: After) -> Result<(), CudaError>;
 
     /// Copies to the host, after all that was enqueued.
     ///

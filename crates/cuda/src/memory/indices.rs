@@ -8,21 +8,24 @@ use std::sync::Arc;
 
 /// A list of unsigned 32-bit indices.
 pub struct Indices {
-    region: Region,
+    /// Where the indices are, and where the next will be: they travel while work that reads the present ones goes on.
+    regions: [Region; 2],
     values: Vec<u32>,
     capacity: usize,
 }
 
 impl Indices {
     pub(crate) fn with_capacity(arena: &Arc<Arena>, capacity: usize) -> Result<Indices, CudaError> {
-        Ok(Indices { region: Region::new(arena, 4 * capacity)?, values: Vec::with_capacity(capacity), capacity })
+        let region = || Region::new(arena, 4 * capacity);
+        Ok(Indices { regions: [region()?, region()?], values: Vec::with_capacity(capacity), capacity })
     }
 
     pub(crate) fn write(&mut self, values: &[u32]) -> Result<(), CudaError> {
         assert!(values.len() <= self.capacity, "{} indices where there is room for {}", values.len(), self.capacity);
         self.values.clear();
         self.values.extend_from_slice(values);
-        self.region.write(0, bytemuck::cast_slice(values))
+        self.regions.reverse();
+        self.regions[0].write(0, bytemuck::cast_slice(values))
     }
 
     /// How many there are.
@@ -33,7 +36,7 @@ impl Indices {
     /// Where the first is, for a kernel that reads `count` of them. Panics if there are fewer: a bug of the caller.
     pub(crate) fn at(&self, count: usize) -> Address {
         assert!(count <= self.values.len(), "{count} of {} indices", self.values.len());
-        self.region.at(4 * count)
+        self.regions[0].at(4 * count)
     }
 
     /// The first `count` on the host.

@@ -3,26 +3,35 @@
 #![allow(unsafe_code)] // addresses of device memory, checked here
 
 use super::arena::{Arena, Part};
-use crate::device::Address;
+use crate::device::{Address, After};
 use crate::error::CudaError;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes on the device; they go back to the arena with their owner.
 pub(super) struct Region {
     arena: Arc<Arena>,
     part: Part,
     bytes: usize,
+    /// The moment of the device at the last use, by whoever had the bytes before at first.
+    last_used: AtomicU64,
 }
 
 impl Region {
     /// Bytes with anything in them.
     pub(super) fn new(arena: &Arc<Arena>, bytes: usize) -> Result<Region, CudaError> {
-        Ok(Region { arena: arena.clone(), part: arena.take(bytes)?, bytes })
+        let last_used = AtomicU64::new(arena.device().moment());
+        Ok(Region { arena: arena.clone(), part: arena.take(bytes)?, bytes, last_used })
     }
 
     /// Where the first byte is, for whoever accesses `bytes` of them at most. Panics if there are fewer: a bug of the caller.
     pub(super) fn at(&self, bytes: usize) -> Address {
+        self.use_now();
         self.check(0, bytes)
+    }
+
+    fn use_now(&self) {
+        self.last_used.store(self.arena.device().moment(), Ordering::Relaxed);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -35,14 +44,25 @@ impl Region {
         self.part.address + offset as u64
     }
 
-    /// Replaces bytes from `offset` on.
+    /// Replaces bytes from `offset` on, beside work that does not touch the region. Not while an op is half enqueued: what it
+    /// will still enqueue would count as later than its use of other memory.
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
+        let last_used = *self.last_used.get_mut();
+        self.copy(offset, bytes, After::Moment(last_used))
+    }
+
+    /// The same after everything that was enqueued, at any time.
+    pub(super) fn write_in_turn(&mut self, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
+        self.copy(offset, bytes, After::Everything)
+    }
+
+    fn copy(&mut self, offset: usize, bytes: &[u8], after: After) -> Result<(), CudaError> {
         let to = self.check(offset, bytes.len());
         if bytes.is_empty() {
             return Ok(());
         }
-        // SAFETY: `check` saw that the bytes are in the region.
-        unsafe { self.arena.device().write(to, bytes) }
+        // SAFETY: `check` saw that the bytes are in the region, and `at` remembers when they are used.
+        unsafe { self.arena.device().write(to, bytes, after) }
     }
 
     /// Copies bytes from `offset` on to the host, after all that was enqueued.
@@ -51,7 +71,7 @@ impl Region {
         if bytes.is_empty() {
             return self.arena.device().synchronize();
         }
-        // SAFETY: as in `write`.
+        // SAFETY: as in `copy`.
         unsafe { self.arena.device().read(from, bytes) }
     }
 
@@ -61,7 +81,8 @@ impl Region {
         if bytes == 0 {
             return Ok(());
         }
-        // SAFETY: as in `write`.
+        self.use_now();
+        // SAFETY: as in `copy`.
         unsafe { self.arena.device().fill_zero(at, bytes) }
     }
 }

@@ -25,7 +25,7 @@ impl Scratch {
     /// Room for `bytes` bytes that begins with `values`.
     pub(crate) fn holding(&mut self, values: &[u8], bytes: usize) -> Result<Address, CudaError> {
         let region = self.region(bytes)?;
-        region.write(0, values)?;
+        region.write_in_turn(0, values)?;
         Ok(region.at(bytes))
     }
 

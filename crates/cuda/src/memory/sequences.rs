@@ -12,21 +12,27 @@ const TILE: u32 = 64;
 /// Boundaries of sequences.
 pub struct Sequences {
     arena: Arc<Arena>,
-    /// `[count + 1]`
-    offsets: Region,
-    /// `[tiles, 2]`: sequence, and first row inside of it.
-    tiles: Region,
+    /// Where the boundaries are, and where the next will be: as for [`super::Indices`].
+    places: [Place; 2],
     capacity: usize,
     count: usize,
     rows: usize,
     tile_count: usize,
 }
 
+struct Place {
+    /// `[count + 1]`
+    offsets: Region,
+    /// `[tiles, 2]`: sequence, and first row inside of it.
+    tiles: Region,
+}
+
 impl Sequences {
     pub(crate) fn with_capacity(arena: &Arc<Arena>, capacity: usize) -> Result<Sequences, CudaError> {
-        let offsets = Region::new(arena, 4 * (capacity + 1))?;
-        let tiles = Region::new(arena, 8 * capacity)?;
-        Ok(Sequences { arena: arena.clone(), offsets, tiles, capacity, count: 0, rows: 0, tile_count: 0 })
+        let region = |bytes| Region::new(arena, bytes);
+        let place = || Ok(Place { offsets: region(4 * (capacity + 1))?, tiles: region(8 * capacity)? });
+        let places = [place()?, place()?];
+        Ok(Sequences { arena: arena.clone(), places, capacity, count: 0, rows: 0, tile_count: 0 })
     }
 
     pub(crate) fn write(&mut self, offsets: &[u32]) -> Result<(), CudaError> {
@@ -35,15 +41,17 @@ impl Sequences {
         assert!(offsets.first().is_none_or(|&first| first == 0), "the first sequence begins at row 0");
         assert!(offsets.is_sorted(), "offsets of sequences fall");
         let tiles = tiles_of(offsets);
-        if self.tiles.bytes() < 8 * tiles.len() {
+        self.places.reverse();
+        let place = &mut self.places[0];
+        if place.tiles.bytes() < 8 * tiles.len() {
             // How long sequences are is known now only; twice the room makes this rare.
-            self.tiles = Region::new(&self.arena, 16 * tiles.len())?;
+            place.tiles = Region::new(&self.arena, 16 * tiles.len())?;
         }
         self.count = count;
         self.rows = offsets.last().map_or(0, |&end| end as usize);
         self.tile_count = tiles.len();
-        self.offsets.write(0, bytemuck::cast_slice(offsets))?;
-        self.tiles.write(0, bytemuck::cast_slice(&tiles))
+        place.offsets.write(0, bytemuck::cast_slice(offsets))?;
+        place.tiles.write(0, bytemuck::cast_slice(&tiles))
     }
 
     /// Sequences.
@@ -63,12 +71,12 @@ impl Sequences {
 
     /// Where the `count + 1` offsets are.
     pub(crate) fn offsets(&self) -> Address {
-        self.offsets.at(4 * (self.count + 1))
+        self.places[0].offsets.at(4 * (self.count + 1))
     }
 
     /// Where the tiles are.
     pub(crate) fn tiles(&self) -> Address {
-        self.tiles.at(8 * self.tile_count)
+        self.places[0].tiles.at(8 * self.tile_count)
     }
 }
 
