@@ -15,6 +15,7 @@ mod products;
 
 pub use backend::{Cuda, CudaOptions};
 pub use compile::check as compile_all;
+pub use device::SERIN_CUDA_GRAPHS;
 pub use device::libraries::{SERIN_CUBLAS, SERIN_NVRTC};
 pub use error::CudaError;
 pub use memory::{Buffer, Indices, Sequences};

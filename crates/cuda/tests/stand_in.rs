@@ -120,17 +120,55 @@ fn some_steps() {
         hash.write(&bytes);
     }
     println!("weights {:016x}", hash.finish());
+    println!("launches {}", count(c"stand_in_graph_launches"));
+    drop(training);
+    drop(device);
+    println!("alive {}", count(c"stand_in_graphs_alive"));
 }
 
-/// The bits of the weights after [`some_steps`].
-fn weights(stand_ins: &StandIns, variables: &[(&str, &str)]) -> String {
+/// A number that the stand-ins count.
+#[allow(unsafe_code)]
+fn count(name: &std::ffi::CStr) -> u32 {
+    // SAFETY: the stand-in, loaded long since, whose functions of this kind have this type.
+    unsafe {
+        let library = libloading::Library::new("libcuda.so.1").unwrap();
+        library.get::<unsafe extern "C" fn() -> u32>(name).unwrap()()
+    }
+}
+
+/// What [`some_steps`] leaves.
+#[derive(Debug, PartialEq, Eq)]
+struct Left {
+    weights: String,
+    launches: u32,
+    alive: u32,
+}
+
+/// Runs [`some_steps`].
+fn steps(stand_ins: &StandIns, variables: &[(&str, &str)]) -> Left {
     let text = run(stand_ins, "some_steps", variables);
-    text.lines().find(|line| line.contains("weights")).expect("a line").to_owned()
+    let after = |name: &str| text.split(name).nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a line");
+    let number = |name| after(name).parse().expect("a number");
+    Left { weights: after("weights ").to_owned(), launches: number("launches "), alive: number("alive ") }
 }
 
 #[test]
 fn copies_beside_the_computation_change_nothing_whenever_they_happen() {
     let Some(stand_ins) = StandIns::build() else { return };
-    let late = weights(stand_ins, &[("SERIN_STAND_IN_COPIES", "late")]);
-    assert_eq!(weights(stand_ins, &[("SERIN_STAND_IN_COPIES", "early")]), late);
+    let [late, early] = ["late", "early"].map(|when| steps(stand_ins, &[("SERIN_STAND_IN_COPIES", when)]));
+    assert_eq!(late, early);
+}
+
+#[test]
+fn graphs_give_the_bits_of_single_launches_and_are_left_where_the_driver_refuses_them() {
+    let Some(stand_ins) = StandIns::build() else { return };
+    let without = steps(stand_ins, &[("SERIN_CUDA_GRAPHS", "0")]);
+    assert_eq!((without.launches, without.alive), (0, 0));
+    // The masks of dropouts differ from step to step, and so do the losses' scale and the places of indices.
+    let with = steps(stand_ins, &[]);
+    assert!(with.launches > 10, "{with:?}");
+    assert_eq!((&with.weights, with.alive), (&without.weights, 0));
+    for captures in ["refused", "broken"] {
+        assert_eq!(steps(stand_ins, &[("SERIN_STAND_IN_CAPTURES", captures)]), without, "{captures}");
+    }
 }

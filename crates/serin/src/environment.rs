@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use serin_cuda::{SERIN_CUBLAS, SERIN_NVRTC};
+pub use serin_cuda::{SERIN_CUBLAS, SERIN_CUDA_GRAPHS, SERIN_NVRTC};
 
 /// Uses no instruction set above this one: `portable`, `neon`, `avx2`, `avx512`, `avx512-bf16` or `amx`.
 pub const SERIN_CPU_ISA: &str = "SERIN_CPU_ISA";

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // calls the driver
 
-use super::streams::Streams;
+use super::queue::{Launch, Queue, Task};
 use super::{Address, After, Device, Grid, libraries};
 use crate::compile::{self, Compiler, Image};
 use crate::error::CudaError;
@@ -16,7 +16,10 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// 0: work is launched kernel by kernel, never as a graph.
+pub const SERIN_CUDA_GRAPHS: &str = "SERIN_CUDA_GRAPHS";
 
 /// Dynamic shared memory that a kernel may use without asking.
 const SHARED_UNASKED: u32 = 48 << 10;
@@ -27,9 +30,10 @@ pub(crate) struct Card {
     memory: usize,
     context: sys::CUcontext,
     compiler: Compiler,
-    products: CublasLt,
+    /// Who multiplies.
+    products: String,
     loaded: Mutex<Loaded>,
-    streams: Mutex<Streams>,
+    queue: Mutex<Queue>,
     moments: Arc<AtomicU64>,
 }
 
@@ -87,14 +91,17 @@ impl Card {
             result::ctx::set_current(context).map_err(said("opening a context"))?;
             context
         };
-        let (products, streams) = (CublasLt::new()?, Streams::new()?);
-        let (moments, streams) = (streams.moments(), Mutex::new(streams));
-        Ok(Card { name, memory, context, compiler, products, loaded: Mutex::default(), streams, moments })
+        let products = CublasLt::new()?;
+        let description = products.describe();
+        let queue = Queue::new(context, products, graphs_are_wanted())?;
+        let moments = queue.streams().moments();
+        let (queue, loaded) = (Mutex::new(queue), Mutex::default());
+        Ok(Card { name, memory, context, compiler, products: description, loaded, queue, moments })
     }
 
     /// What decides how results round: the card, what kernels are compiled by, and who multiplies.
     pub(crate) fn arithmetic(&self) -> String {
-        format!("{}, {}, {}", self.name, self.compiler.describe(), self.products.describe())
+        format!("{}, {}, {}", self.name, self.compiler.describe(), self.products)
     }
 
     /// Makes the card's context that of this thread.
@@ -103,13 +110,9 @@ impl Card {
         unsafe { result::ctx::set_current(self.context) }.map_err(said("entering the context"))
     }
 
-    /// Enqueues work after all copies so far.
-    fn enqueue(&self, work: impl FnOnce(CUstream) -> Result<(), CudaError>) -> Result<CUstream, CudaError> {
+    fn queue(&self) -> Result<MutexGuard<'_, Queue>, CudaError> {
         self.bind()?;
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let stream = streams.compute()?;
-        work(stream)?;
-        Ok(stream)
+        Ok(self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A kernel ready to launch with `shared` bytes of dynamic shared memory; compiled and loaded at its first use.
@@ -186,7 +189,7 @@ unsafe impl Device for Card {
 
     unsafe fn free(&self, address: Address) {
         // A failure here can only repeat one that was reported: nobody is left to hear of it.
-        if self.bind().is_ok() {
+        if self.queue().and_then(|mut queue| queue.flush()).is_ok() {
             // SAFETY: the caller's; the driver waits for what was enqueued.
             let _ = unsafe { result::free_sync(address) };
         }
@@ -197,45 +200,38 @@ unsafe impl Device for Card {
     }
 
     unsafe fn write(&self, to: Address, bytes: &[u8], after: After) -> Result<(), CudaError> {
-        self.bind()?;
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the caller's; the context is current.
-        unsafe { streams.write(to, bytes, after) }
+        // SAFETY: the caller's.
+        unsafe { self.queue()?.write(to, bytes, after) }
     }
 
     unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        let stream = self.queue()?.flush()?;
         // SAFETY: the caller's; and `bytes` is borrowed until the stream is done.
-        let stream = self.enqueue(|stream| {
-            unsafe { result::memcpy_dtoh_async(bytes, from, stream) }.map_err(said("copying from the card"))
-        })?;
+        unsafe { result::memcpy_dtoh_async(bytes, from, stream) }.map_err(said("copying from the card"))?;
         wait_for(stream)
     }
 
     unsafe fn fill_zero(&self, at: Address, bytes: usize) -> Result<(), CudaError> {
         // SAFETY: the caller's.
-        let fill = |stream| unsafe { result::memset_d8_async(at, 0, bytes, stream) }.map_err(said("zeroing memory"));
-        self.enqueue(fill).map(|_| ())
+        unsafe { self.queue()?.push(Task::Zero { at, bytes }) }
     }
 
-    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError> {
+    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &[Argument]) -> Result<(), CudaError> {
         self.bind()?;
-        let function = self.ready(kernel, grid.shared)?;
-        let ([x, y, z], Grid { threads, shared, .. }) = (grid.blocks, grid);
-        let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::address).collect();
+        let (name, function) = (kernel.name, self.ready(kernel, grid.shared)?);
+        let task = Task::Launch(Launch { name, function, grid, arguments: arguments.to_vec() });
         // SAFETY: the caller's.
-        let mut launch = |stream| unsafe {
-            result::launch_kernel(function, (x, y, z), (threads, 1, 1), shared, stream, &mut pointers)
-        };
-        self.enqueue(|stream| launch(stream).map_err(said(kernel.name))).map(|_| ())
+        unsafe { self.queue()?.push(task) }
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
-        // SAFETY: the caller's; the context is current.
-        self.enqueue(|stream| unsafe { self.products.multiply(product, stream) }).map(|_| ())
+        // SAFETY: the caller's.
+        unsafe { self.queue()?.push(Task::Product(*product)) }
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {
-        wait_for(self.enqueue(|_| Ok(()))?)
+        let stream = self.queue()?.flush()?;
+        wait_for(stream)
     }
 }
 
@@ -243,4 +239,9 @@ unsafe impl Device for Card {
 fn wait_for(stream: CUstream) -> Result<(), CudaError> {
     // SAFETY: as above.
     unsafe { result::stream::synchronize(stream) }.map_err(said("waiting for the card"))
+}
+
+/// Whether work that comes again is to be launched as a graph: unless [`SERIN_CUDA_GRAPHS`] is 0.
+fn graphs_are_wanted() -> bool {
+    std::env::var(SERIN_CUDA_GRAPHS).map_or(true, |value| value.trim() != "0")
 }

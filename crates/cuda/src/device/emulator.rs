@@ -130,7 +130,7 @@ unsafe impl Device for Emulator {
         Ok(())
     }
 
-    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError> {
+    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &[Argument]) -> Result<(), CudaError> {
         let library = &self.libraries[storage_macro(kernel.program.storage) as usize];
         let name = CString::new(kernel.name).expect("kernels' names hold no zero");
         let refused = |reason: &str| CudaError::Driver { call: kernel.name, reason: reason.to_owned() };
@@ -143,6 +143,7 @@ unsafe impl Device for Emulator {
         if library.parameters(handle) != sizes {
             return Err(refused(&format!("takes arguments of {:?} bytes, not {sizes:?}", library.parameters(handle))));
         }
+        let mut arguments = arguments.to_vec();
         let mut pointers: Vec<_> = arguments.iter_mut().map(Argument::address).collect();
         let ([x, y, z], Grid { threads, shared, .. }) = (grid.blocks, grid);
         // SAFETY: the caller's.

@@ -4,11 +4,14 @@
 
 mod card;
 mod emulator;
+mod graphs;
 pub(crate) mod libraries;
+mod queue;
 mod staging;
 mod streams;
 
 pub(crate) use card::Card;
+pub use card::SERIN_CUDA_GRAPHS;
 pub(crate) use emulator::Emulator;
 
 use crate::error::CudaError;
@@ -91,7 +94,7 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// # Safety
     /// The arguments are those of the kernel in number, order and type, and what they point at on the device is memory of
     /// the size that the kernel reads and writes.
-    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &mut [Argument]) -> Result<(), CudaError>;
+    unsafe fn launch(&self, kernel: Kernel, grid: Grid, arguments: &[Argument]) -> Result<(), CudaError>;
 
     /// Multiplies matrices.
     ///

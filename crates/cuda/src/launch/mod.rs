@@ -40,7 +40,7 @@ impl Dropout {
     }
 }
 
-/// A value for a kernel.
+/// A value for a kernel. Two are equal if their bits are.
 #[derive(Clone, Copy)]
 pub(crate) enum Argument {
     /// A pointer; 0 is null.
@@ -72,6 +72,20 @@ impl Argument {
             Argument::Pointer(_) | Argument::Long(_) => 8,
             Argument::Unsigned(_) | Argument::Float(_) => 4,
             Argument::Dropout(_) => size_of::<Dropout>() as u32,
+        }
+    }
+}
+
+impl PartialEq for Argument {
+    fn eq(&self, other: &Argument) -> bool {
+        match (self, other) {
+            (Argument::Pointer(one), Argument::Pointer(other)) | (Argument::Long(one), Argument::Long(other)) => {
+                one == other
+            }
+            (Argument::Unsigned(one), Argument::Unsigned(other)) => one == other,
+            (Argument::Float(one), Argument::Float(other)) => one.to_bits() == other.to_bits(),
+            (Argument::Dropout(one), Argument::Dropout(other)) => bytemuck::bytes_of(one) == bytemuck::bytes_of(other),
+            _ => false,
         }
     }
 }
@@ -162,8 +176,8 @@ unsafe fn run<const N: usize>(
     device: &dyn Device,
     kernel: Kernel,
     grid: Grid,
-    mut arguments: [Argument; N],
+    arguments: [Argument; N],
 ) -> Result<(), CudaError> {
     // SAFETY: the caller's.
-    unsafe { device.launch(kernel, grid, &mut arguments) }
+    unsafe { device.launch(kernel, grid, &arguments) }
 }

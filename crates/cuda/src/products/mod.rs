@@ -12,7 +12,7 @@ use serin_tensor::DType;
 use std::fmt;
 
 /// A matrix in memory, row-major without gaps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Matrix {
     /// Its first element.
     pub(crate) at: Address,
@@ -24,7 +24,7 @@ pub(crate) struct Matrix {
 
 /// `out[rows, columns] = left[rows, depth] right[depth, columns]`, plus a bias for each column, plus what `out` held if
 /// `accumulate`; sums in f32, rounded once. The shapes are those after transposition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Product {
     pub(crate) left: Matrix,
     pub(crate) right: Matrix,

@@ -151,6 +151,11 @@ EXPORT int cublasLtMatmul(
     if (description->epilogue == BIAS && !allocated(description->bias, shape_of.m * (d->type == R_32F ? 4 : 2))) {
         return LT_INVALID_VALUE;
     }
+    // For tests: a capture that something in the library forbids, with and without an error of its own.
+    if (const char* captures = stream->capture ? std::getenv("SERIN_STAND_IN_CAPTURES") : nullptr) {
+        stream->capture->broken = true;
+        return std::strcmp(captures, "refused") == 0 ? LT_NOT_SUPPORTED : LT_SUCCESS;
+    }
     // Descriptions and factors are the caller's again when the call is over.
     stream->enqueue({[=, description = *description, alpha = *alpha, beta = *beta, a = *a, b = *b, c = *c, d = *d] {
         std::memset(workspace, 0xff, workspace_bytes < 4096 ? workspace_bytes : 4096);
