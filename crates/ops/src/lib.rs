@@ -16,4 +16,4 @@ pub use backend::{
     Norm,
 };
 pub use dropout::{Dropout, DropoutSite, draws, keep};
-pub use traced::{Call, Traced, TracedIndices, TracedSequences, TracedWeight, Work};
+pub use traced::{Call, Traced, TracedIndices, TracedSequences, TracedWeight, Watch, Work};

@@ -73,3 +73,26 @@ fn gathering_counts_the_rows_that_are_gathered() {
     backend.read(&out, 0, &mut values).unwrap();
     assert_eq!(values, [6.0, 7.0, 8.0, 0.0, 1.0, 2.0]);
 }
+
+#[test]
+fn a_span_has_its_time_at_its_end_and_nothing_is_noted_unwatched() {
+    let backend = traced();
+    let mut buffer = backend.buffer(DType::F32, 1 << 16).unwrap();
+    let mut zero_thrice = |backend: &Traced<_>| {
+        backend.take();
+        let started = Instant::now();
+        (0..3).for_each(|_| backend.fill_zero(&mut buffer, 1 << 16));
+        (backend.take(), started.elapsed())
+    };
+    backend.watch(Watch::Spans(vec![1, 2]));
+    let (calls, whole) = zero_thrice(&backend);
+    let times: Vec<Duration> = calls.iter().map(|call| call.time).collect();
+    assert_eq!(times.len(), 3);
+    assert!(times[0].is_zero() && !times[1].is_zero() && !times[2].is_zero(), "{times:?}");
+    // `whole` begins after the first span does, by nothing but a reading of the clock.
+    assert!(times[1] + times[2] <= whole + Duration::from_millis(1), "{times:?} in {whole:?}");
+    backend.watch(Watch::Nothing);
+    assert!(zero_thrice(&backend).0.is_empty());
+    backend.watch(Watch::Calls);
+    assert!(zero_thrice(&backend).0.iter().all(|call| !call.time.is_zero()));
+}
