@@ -74,8 +74,12 @@ impl Cuda {
         &self.arithmetic
     }
 
+    pub(crate) fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
     /// Keeps the first failure of an op for whoever asks next.
-    fn enqueue(&self, op: impl FnOnce(&dyn Device) -> Result<(), CudaError>) {
+    pub(crate) fn enqueue(&self, op: impl FnOnce(&dyn Device) -> Result<(), CudaError>) {
         self.enqueue_with(|device, _| op(device));
     }
 
@@ -99,7 +103,7 @@ impl Cuda {
     }
 
     /// A result, unless something that was enqueued before had failed.
-    fn answer<T>(&self, result: Result<T, CudaError>) -> Result<T, DeviceError> {
+    pub(crate) fn answer<T>(&self, result: Result<T, CudaError>) -> Result<T, DeviceError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         match failure {
             Some(reason) => Err(DeviceError { device: self.name.clone(), reason }),

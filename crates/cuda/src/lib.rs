@@ -5,6 +5,7 @@
 //! the kernels, a device for tests: see `kernels/README.md`.
 
 mod backend;
+pub mod ceiling;
 mod compile;
 mod device;
 mod error;

@@ -8,6 +8,7 @@ mod support;
 
 use recipe::{RecipeStep, Shape};
 use serin_conformance::Filter;
+use serin_cuda::ceiling::pinned_copy;
 use serin_cuda::{Cuda, CudaError, CudaOptions};
 use serin_model::Freezing;
 use serin_ops::{Backend, DeviceError};
@@ -43,6 +44,9 @@ fn on_the_stand_ins() {
         .unwrap();
     serin_conformance::run(&open().unwrap(), &Filter::containing("adamw")).assert_ok();
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), kept, "programs were compiled again");
+
+    let speed = pinned_copy(&open().unwrap(), 1 << 20).unwrap();
+    assert!(speed.is_some_and(|speed| speed > 0.0), "the driver's pinned memory was not used");
 
     // More than the pinned memory holds, in parts that end anywhere, before anyone waits.
     let device = open().unwrap();

@@ -50,6 +50,9 @@ const TYPED: &[Source] = sources![
 /// Compiled once: types are arguments, or there are none.
 const UNTYPED: &[Source] = sources!["adamw.cu", "convert.cu", "embedding.cu", "gradient_norm.cu", "loss.cu", "rows.cu"];
 
+/// Compiled once, and run by no model.
+const OF_CEILINGS: &[Source] = sources!["memory_speed.cu"];
+
 /// Typed sources that every model runs in f32 too: a classification head is in f32.
 const OF_HEADS: [&str; 3] = ["activation.cu", "column_sums.cu", "dropout.cu"];
 
@@ -63,13 +66,14 @@ pub(super) fn of(storage: DType) -> impl Iterator<Item = (&'static Source, DType
 
 /// The source of a name that a launch uses.
 pub(super) fn find(name: &str) -> &'static Source {
-    TYPED.iter().chain(UNTYPED).find(|source| source.name == name).expect("launches name sources of kernels/")
+    let mut all = [TYPED, UNTYPED, OF_CEILINGS].into_iter().flatten();
+    all.find(|source| source.name == name).expect("launches name sources of kernels/")
 }
 
 /// All that can be asked to be compiled.
 pub(super) fn all() -> impl Iterator<Item = (&'static Source, DType)> {
     let typed = TYPED.iter().flat_map(|source| [DType::F32, DType::BF16, DType::F16].map(|storage| (source, storage)));
-    typed.chain(UNTYPED.iter().map(|source| (source, DType::F32)))
+    typed.chain(UNTYPED.iter().chain(OF_CEILINGS).map(|source| (source, DType::F32)))
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn every_file_of_the_folder_is_here() {
         .filter(|name| name.ends_with(".cu") || name.ends_with(".cuh"))
         .collect();
     let mut known: Vec<String> =
-        [HEADERS, TYPED, UNTYPED].into_iter().flatten().map(|source| source.name.to_owned()).collect();
+        [HEADERS, TYPED, UNTYPED, OF_CEILINGS].into_iter().flatten().map(|source| source.name.to_owned()).collect();
     files.sort();
     known.sort();
     assert_eq!(files, known);

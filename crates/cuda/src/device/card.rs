@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code)] // calls the driver
 
+use super::pinned::Pinned;
 use super::queue::{Launch, Queue, Task};
-use super::{Address, After, Device, Grid, libraries};
+use super::{Address, After, Device, Grid, Traits, libraries};
 use crate::compile::{self, Compiler, Image};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, Program};
@@ -17,6 +18,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// 0: work is launched kernel by kernel, never as a graph.
 pub const SERIN_CUDA_GRAPHS: &str = "SERIN_CUDA_GRAPHS";
@@ -28,6 +30,7 @@ const SHARED_UNASKED: u32 = 48 << 10;
 pub(crate) struct Card {
     name: String,
     memory: usize,
+    traits: Traits,
     context: sys::CUcontext,
     compiler: Compiler,
     /// Who multiplies.
@@ -82,6 +85,12 @@ impl Card {
         if capability < (8, 0) {
             return Err(CudaError::OldCard { card: name, capability });
         }
+        let traits = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .and_then(|processors| {
+                let cache = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
+                Ok(Traits { processors, shared_cache: cache as usize })
+            })
+            .map_err(said("asking for processors and cache"))?;
         let compiler = Compiler::new(capability, cache)?;
         // SAFETY: as above.
         let memory = unsafe { result::device::total_mem(device) }.map_err(said("asking for the card's memory"))?;
@@ -96,7 +105,7 @@ impl Card {
         let queue = Queue::new(context, products, graphs_are_wanted())?;
         let moments = queue.streams().moments();
         let (queue, loaded) = (Mutex::new(queue), Mutex::default());
-        Ok(Card { name, memory, context, compiler, products: description, loaded, queue, moments })
+        Ok(Card { name, memory, traits, context, compiler, products: description, loaded, queue, moments })
     }
 
     /// What decides how results round: the card, what kernels are compiled by, and who multiplies.
@@ -160,6 +169,10 @@ fn raise_shared_memory(function: CUfunction, granted: &mut u32, shared: u32) -> 
 unsafe impl Device for Card {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn traits(&self) -> Traits {
+        self.traits
     }
 
     fn total_memory(&self) -> usize {
@@ -227,6 +240,17 @@ unsafe impl Device for Card {
     unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError> {
         // SAFETY: the caller's.
         unsafe { self.queue()?.push(Task::Product(*product)) }
+    }
+
+    unsafe fn copy_from_pinned(&self, to: Address, bytes: usize) -> Result<Option<f64>, CudaError> {
+        let stream = self.queue()?.flush()?;
+        let source = Pinned::zeroed(bytes)?;
+        wait_for(stream)?;
+        let started = Instant::now();
+        // SAFETY: the caller's; `source` lives until the stream is done.
+        unsafe { result::memcpy_htod_async(to, source.bytes(), stream) }.map_err(said("copying to the card"))?;
+        wait_for(stream)?;
+        Ok(Some(started.elapsed().as_secs_f64()))
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {

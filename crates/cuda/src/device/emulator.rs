@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // loads and calls a library
 
-use super::{Address, After, Device, Grid};
+use super::{Address, After, Device, Grid, Traits};
 use crate::error::CudaError;
 use crate::kernel::{Kernel, storage_macro};
 use crate::launch::Argument;
@@ -89,6 +89,11 @@ unsafe impl Device for Emulator {
         "emulated GPU"
     }
 
+    fn traits(&self) -> Traits {
+        // So small that a test fills it.
+        Traits { processors: 2, shared_cache: 64 << 10 }
+    }
+
     fn total_memory(&self) -> usize {
         1 << 32
     }
@@ -155,6 +160,10 @@ unsafe impl Device for Emulator {
         // SAFETY: the caller's; the emulator's memory is the host's, and launches are over when they return.
         unsafe { multiply_by_loops(product) };
         Ok(())
+    }
+
+    unsafe fn copy_from_pinned(&self, _: Address, _: usize) -> Result<Option<f64>, CudaError> {
+        Ok(None)
     }
 
     fn synchronize(&self) -> Result<(), CudaError> {

@@ -6,6 +6,7 @@ mod card;
 mod emulator;
 mod graphs;
 pub(crate) mod libraries;
+mod pinned;
 mod queue;
 mod staging;
 mod streams;
@@ -43,6 +44,15 @@ pub(crate) enum After {
     Moment(u64),
 }
 
+/// What launches that fill a whole card go by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// Multiprocessors.
+    pub(crate) processors: u32,
+    /// Bytes of the cache that they share.
+    pub(crate) shared_cache: usize,
+}
+
 /// A device with one queue: what is enqueued runs as if in that order.
 ///
 /// # Safety
@@ -50,6 +60,9 @@ pub(crate) enum After {
 pub(crate) unsafe trait Device: Send + Sync {
     /// For people: "NVIDIA H100 PCIe".
     fn name(&self) -> &str;
+
+    /// Its processors and their cache.
+    fn traits(&self) -> Traits;
 
     /// Bytes of memory in all.
     fn total_memory(&self) -> usize;
@@ -102,6 +115,13 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// The three matrices are in allocations of the device and as large as their shapes say, and so is the bias; `out`
     /// overlaps none of them.
     unsafe fn multiply(&self, product: &Product) -> Result<(), CudaError>;
+
+    /// Seconds of a copy of `bytes` zeros from the host's pinned memory, from one wait for the queue to the next; `None` where
+    /// there is no such memory.
+    ///
+    /// # Safety
+    /// `bytes` bytes from `to` are in one allocation.
+    unsafe fn copy_from_pinned(&self, to: Address, bytes: usize) -> Result<Option<f64>, CudaError>;
 
     /// Waits for all that was enqueued.
     fn synchronize(&self) -> Result<(), CudaError>;

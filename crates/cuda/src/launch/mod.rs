@@ -7,6 +7,7 @@ pub(crate) mod attention;
 pub(crate) mod embedding;
 pub(crate) mod layer_norm;
 pub(crate) mod loss;
+pub(crate) mod memory_speed;
 pub(crate) mod optimizer;
 pub(crate) mod product;
 pub(crate) mod rows;

@@ -77,6 +77,11 @@ impl Buffer {
         self.region.read(first * self.dtype.size(), bytes)
     }
 
+    /// Fills it with zeros of the host's pinned memory: the seconds of [`crate::device::Device::copy_from_pinned`].
+    pub(crate) fn copy_from_pinned(&mut self) -> Result<Option<f64>, CudaError> {
+        self.region.copy_from_pinned()
+    }
+
     /// Sets the first `len` elements to zero.
     pub(crate) fn fill_zero(&mut self, len: usize) -> Result<(), CudaError> {
         self.region.fill_zero(len * self.dtype.size())

@@ -75,6 +75,13 @@ impl Region {
         unsafe { self.arena.device().read(from, bytes) }
     }
 
+    /// Fills all of it with zeros of the host's pinned memory, for the time that it takes.
+    pub(super) fn copy_from_pinned(&mut self) -> Result<Option<f64>, CudaError> {
+        let to = self.check(0, self.bytes);
+        // SAFETY: as in `write`.
+        unsafe { self.arena.device().copy_from_pinned(to, self.bytes) }
+    }
+
     /// Sets the first bytes to zero.
     pub(super) fn fill_zero(&mut self, bytes: usize) -> Result<(), CudaError> {
         let at = self.check(0, bytes);

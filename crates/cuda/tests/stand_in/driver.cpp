@@ -74,9 +74,11 @@ EXPORT int cuDeviceGetName(char* name, int length, int device) {
     return device == 7 ? SUCCESS : INVALID_VALUE;
 }
 EXPORT int cuDeviceGetAttribute(int* value, int attribute, int device) {
-    // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
-    if (device != 7 || (attribute != 75 && attribute != 76)) return INVALID_VALUE;
-    return *value = attribute == 75 ? 9 : 0, SUCCESS;
+    // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _L2_CACHE_SIZE, _COMPUTE_CAPABILITY_MAJOR and _MINOR.
+    static const std::map<int, int> known{{16, 2}, {38, 64 << 10}, {75, 9}, {76, 0}};
+    auto found = known.find(attribute);
+    if (device != 7 || found == known.end()) return INVALID_VALUE;
+    return *value = found->second, SUCCESS;
 }
 EXPORT int cuDeviceTotalMem_v2(size_t* bytes, int device) {
     return *bytes = size_t(1) << 32, device == 7 ? SUCCESS : INVALID_VALUE;
@@ -136,6 +138,11 @@ EXPORT int cuMemHostAlloc(void** memory, size_t bytes, unsigned flags) {
     LOCKED;
     if (!context_is_current || flags != 0 || forbidden_by_a_capture()) return INVALID_VALUE;
     return *memory = std::malloc(bytes), pinned[(uint64_t)*memory] = bytes, SUCCESS;
+}
+EXPORT int cuMemFreeHost(void* memory) {
+    LOCKED;
+    if (!context_is_current || forbidden_by_a_capture() || !pinned.erase((uint64_t)memory)) return INVALID_VALUE;
+    return std::free(memory), SUCCESS;
 }
 EXPORT int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     LOCKED;
