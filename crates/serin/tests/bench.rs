@@ -7,7 +7,7 @@ use std::time::Instant;
 use support::{Place, labelled_rows};
 
 fn json(place: &Place, arguments: &[&str]) -> Value {
-    let mut all = vec!["bench", "--seconds", "0.05", "--json", "-"];
+    let mut all = vec!["bench", "--device", "cpu", "--seconds", "0.05", "--json", "-"];
     all.extend(arguments);
     serde_json::from_str(&place.run(&all).well()).unwrap()
 }
@@ -43,7 +43,15 @@ fn steps_without_and_with_the_cache_train_on_the_same_tokens() {
         assert_eq!((number(steps, "/examples"), number(steps, "/step/milliseconds/repetitions")), (4.0, 3.0));
         let forecast = 1000.0 / number(steps, "/examples_per_second");
         assert!((number(steps, "/epoch_seconds") / forecast - 1.0).abs() < 1e-9);
+        assert!((number(steps, "/steps_per_second") * 4.0 / number(steps, "/examples_per_second") - 1.0).abs() < 1e-9);
     }
+    let forecast = &report["step"]["forecast"];
+    let seconds = |name: &str| number(forecast, &format!("/{name}seconds"));
+    let [train, evaluate] = ["first_epoch_", "first_evaluation_"].map(seconds);
+    let [train_later, evaluate_later] = ["later_epoch_", "later_evaluation_"].map(seconds);
+    assert!([train, evaluate, train_later, evaluate_later].iter().all(|&seconds| seconds > 0.0), "{forecast}");
+    let twelve = train + evaluate + 11.0 * (train_later + evaluate_later);
+    assert!((seconds("") / twelve - 1.0).abs() < 1e-9, "{forecast}");
     assert_eq!(number(first, "/tokens"), number(later, "/tokens"));
     // Two layers, one frozen: the cache saves its forward pass and the embeddings, and nothing else.
     let flops = |steps: &Value, part: &str| {
@@ -94,9 +102,40 @@ fn inference_takes_the_shapes_that_are_asked_for() {
 }
 
 #[test]
+fn inference_classifies_the_texts_of_a_file() {
+    let place = Place::new();
+    place.write("in.jsonl", labelled_rows(&["a", "b"]));
+    let report = json(&place, &["inference", "--model", "model", "--file", "in.jsonl", "--max-samples", "3"]);
+    assert!(report.get("inference").is_none(), "the sweeps are not asked for");
+    let texts = &report["texts"];
+    assert_eq!(number(texts, "/texts"), 3.0);
+    place.run(&["predict", "model", "--file", "in.jsonl", "--output", "out.jsonl", "--device", "cpu"]).well();
+    let tokens: f64 = place.rows("out.jsonl").iter().take(3).map(|row| number(row, "/tokens").min(32.0)).sum();
+    assert_eq!(number(texts, "/tokens"), tokens);
+    for part in ["model", "whole"] {
+        let rate =
+            number(texts, &format!("/{part}_tokens_per_second")) * number(texts, &format!("/{part}_seconds/median"));
+        assert!((rate / tokens - 1.0).abs() < 1e-9, "{texts}");
+    }
+    let refused = place.run(&["bench", "-q", "inference", "--file", "in.jsonl"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--model"), "{}", refused.stderr);
+}
+
+#[test]
 fn tables_are_for_eyes_and_files_for_programs() {
     let place = Place::new();
-    let run = place.run(&["bench", "layers", "--model", "model", "--seconds", "0.05", "--json", "report.json"]);
+    let run = place.run(&[
+        "bench",
+        "layers",
+        "--device",
+        "cpu",
+        "--model",
+        "model",
+        "--seconds",
+        "0.05",
+        "--json",
+        "report.json",
+    ]);
     let (stderr, table) = (run.stderr.clone(), run.well());
     assert!(stderr.contains("layers …"), "{stderr}");
     for part in ["The machine at most", "DRAM read", "layer 0 forward", "layer 1 backward", "weights of"] {

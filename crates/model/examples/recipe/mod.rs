@@ -1,5 +1,4 @@
-//! The IMDB recipe's training step with random weights on any device, in parts: for programs that time it. Tests of other
-//! crates include this file by its path.
+//! The IMDB recipe's training step with random weights on any device, in parts: for programs that time it.
 
 use serde_json::json;
 use serin_model::{

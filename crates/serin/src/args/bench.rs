@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 /// Measure this machine, and what Serin makes of it.
 ///
-/// machine: how fast the cores multiply and read memory at most. ops: every op of training and inference. layers: every
-/// layer, forward and backward. step: training steps of the IMDB recipe (batch 64, three quarters of the layers frozen,
-/// dropout on), with the frozen layers computed and read from their cache. inference: by length and by batch size.
+/// machine: how fast the cores, or the GPU, multiply and read memory at most, and what copies to a GPU and launches cost.
+/// ops: every op of training and inference. layers: every layer, forward and backward. step: training steps of the IMDB
+/// recipe (batch 64, three quarters of the layers frozen, dropout on), with the frozen layers computed and read from their
+/// cache, and what the recipe would take. inference: by length and by batch size, or of a file's texts.
 ///
 /// Without --model, RoBERTa-base with random weights is measured: speed does not depend on them. Times are medians, with the
 /// shortest and the longest. Measure on a machine that does nothing else.
@@ -34,18 +35,28 @@ pub struct BenchArgs {
     /// Examples of a step.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Training step")]
     pub batch_size: usize,
-    /// Steps of the measured epochs [default: what --seconds allows, 1 to 8].
+    /// Steps of the measured epochs [default: what --seconds allows, up to 8, or 32 on a GPU].
     #[arg(long, value_name = "N", help_heading = "Training step")]
     pub steps: Option<usize>,
+    /// Tokens that are computed at once in a step.
+    #[arg(long, value_name = "N", help_heading = "Training step")]
+    pub micro_batch_tokens: Option<usize>,
     /// Texts of the steps, with --model; by default made up, as long as IMDB's.
     #[arg(long, value_name = "FILE", requires = "model", help_heading = "Training step")]
     pub train_file: Option<PathBuf>,
-    /// Examples of the epoch that is forecast; IMDB has 25,000.
+    /// Examples of the epoch that is forecast, and of the evaluation after it; IMDB has 25,000.
     #[arg(long, value_name = "N", default_value_t = 25_000, help_heading = "Training step")]
     pub examples: usize,
     /// Texts and their length, such as 8x512, instead of the sweeps over length and batch size.
     #[arg(long, value_name = "TEXTSxTOKENS", num_args = 1.., value_delimiter = ',', help_heading = "Inference")]
     pub shapes: Vec<ShapeArg>,
+    /// Texts to classify with --model instead of the sweeps: a file as `serin predict` reads it. The model alone is timed, and
+    /// with reading and tokenizing.
+    #[arg(long, value_name = "FILE", requires = "model", help_heading = "Inference")]
+    pub file: Option<PathBuf>,
+    /// The first so many texts of --file only.
+    #[arg(long, value_name = "N", requires = "file", help_heading = "Inference")]
+    pub max_samples: Option<usize>,
     /// Write everything as JSON to a file; - writes it to standard output instead of the tables.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -103,7 +114,9 @@ const EXAMPLES: &str = "Examples:
   serin bench
   serin bench machine
   serin bench inference --shapes 8x512 32x128 1x32 --json -
+  serin bench inference --model my-model --file reviews.parquet
   serin bench step --model my-model --train-file train.parquet --seconds 60
+  serin bench step --device cuda
   SERIN_CPU_ISA=avx2 serin bench ops --precision fp32 --threads 1";
 
 #[cfg(test)]

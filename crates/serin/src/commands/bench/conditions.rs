@@ -1,10 +1,8 @@
 //! What a measurement depends on, besides what is measured.
 
+use super::ceilings::Limits;
 use super::subject::Subject;
 use serde::Serialize;
-use serin_cpu::Cpu;
-use serin_cpu::ceiling::Caches;
-use serin_ops::Backend;
 use std::fs;
 
 /// The circumstances of a report.
@@ -16,12 +14,12 @@ pub struct Conditions {
     cpu: String,
     /// Cores of the machine.
     cores: usize,
-    /// The device: the best kernels and the number of threads.
+    /// What was measured: the CPU with its best kernels and number of threads, or the card.
     device: String,
-    /// Every instruction set in use.
+    /// Every instruction set in use, or what kernels and products of a GPU are compiled by.
     kernels: Vec<String>,
-    /// Bytes of the caches: a core's first and second, and the shared third.
-    caches: [usize; 3],
+    /// Bytes of the caches, from the nearest on: a core's first and second and the shared third, or what a GPU shares.
+    caches: Vec<usize>,
     /// Storage of weights and activations.
     precision: String,
     /// Programs that wanted to run in the last minute, on average, before this one began.
@@ -32,15 +30,14 @@ pub struct Conditions {
 
 impl Conditions {
     /// Those of now.
-    pub fn note(cpu: &Cpu, subject: &Subject) -> Conditions {
-        let caches = Caches::detect();
+    pub fn note<B: Limits>(device: &B, subject: &Subject) -> Conditions {
         Conditions {
             version: env!("CARGO_PKG_VERSION"),
             cpu: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            device: cpu.name(),
-            kernels: cpu.isa().levels().iter().map(ToString::to_string).collect(),
-            caches: [caches.first, caches.second, caches.third.unwrap_or(0)],
+            device: device.name(),
+            kernels: device.kernels(),
+            caches: device.caches(),
             precision: subject.dtype.to_string(),
             load_average: load_average(),
             model: subject.describe(),

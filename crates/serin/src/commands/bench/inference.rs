@@ -1,6 +1,6 @@
 //! Inference by length and by batch size, and the time of one short text: the model alone, tokens in and logits out.
 
-use super::ceilings::Ceilings;
+use super::ceilings::{Ceilings, Limits};
 use super::lengths;
 use super::measured::Measured;
 use super::spread::repeat;
@@ -8,13 +8,12 @@ use super::subject::Subject;
 use crate::args::ShapeArg;
 use anyhow::bail;
 use serde::Serialize;
-use serin::classifier::{BATCH_SEQUENCES, BATCH_TOKENS};
-use serin_cpu::Cpu;
-use serin_model::{Batch, Freezing, Sequence};
-use serin_ops::{Traced, Work};
+use serin::classifier::BATCH_SEQUENCES;
+use serin_model::{Batch, Freezing, Model, Sequence, Workspace};
+use serin_ops::{Backend, Traced, Work};
 use std::time::{Duration, Instant};
 
-/// Lengths, at [`BATCH_TOKENS`] tokens together.
+/// Lengths, at as many tokens together as the device computes at once.
 const LENGTHS: [usize; 5] = [32, 64, 128, 256, 512];
 /// Numbers of texts of [`SHORT`] tokens.
 const SEQUENCES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -37,8 +36,8 @@ pub struct Inference {
 }
 
 /// The shapes asked for, or the sweeps, in about `budget`.
-pub fn measure(
-    device: &Traced<Cpu>,
+pub fn measure<B: Limits>(
+    device: &Traced<B>,
     subject: &Subject,
     ceilings: &Ceilings,
     asked: &[ShapeArg],
@@ -48,23 +47,28 @@ pub fn measure(
     if let Some(shape) = asked.iter().find(|shape| shape.length > longest) {
         bail!("{} tokens: this model reads {longest} of a text", shape.length);
     }
-    let shapes = if asked.is_empty() { sweeps(longest) } else { asked.to_vec() };
-    let model = subject.build(device, Freezing::All)?;
-    let mut space = model.workspace(device, BATCH_TOKENS.max(longest), BATCH_SEQUENCES)?;
+    let shapes = if asked.is_empty() { sweeps(longest, B::BATCH_TOKENS) } else { asked.to_vec() };
+    let tokens = B::BATCH_TOKENS.max(longest);
     let each = budget / shapes.len().max(1) as u32;
+    // First what each shape needs; then its time, on the device itself.
+    let mut model = Ready::new(device, subject, tokens)?;
+    let works = shapes.iter().map(|&shape| {
+        device.take();
+        model.infer(&pack(subject, shape, tokens))?;
+        Ok(device.take().iter().map(|call| call.work).collect())
+    });
+    let works: Vec<Vec<Work>> = works.collect::<anyhow::Result<_>>()?;
+    drop(model);
+    let mut model = Ready::new(device.inner(), subject, tokens)?;
     let mut results = Vec::new();
-    for ShapeArg { sequences, length } in shapes {
-        let batches = pack(subject, sequences, length, space.tokens());
-        let repetitions = repeat(each, || {
-            device.take();
+    for (shape, works) in shapes.into_iter().zip(works) {
+        let batches = pack(subject, shape, tokens);
+        let seconds = repeat(each, || {
             let started = Instant::now();
-            for batch in &batches {
-                model.infer(device, &mut space, batch)?;
-            }
-            Ok((started.elapsed().as_secs_f64(), device.take()))
+            model.infer(&batches)?;
+            Ok(started.elapsed().as_secs_f64())
         })?;
-        let seconds: Vec<f64> = repetitions.iter().map(|(seconds, _)| *seconds).collect();
-        let works: Vec<Work> = repetitions.last().iter().flat_map(|(_, calls)| calls).map(|call| call.work).collect();
+        let ShapeArg { sequences, length } = shape;
         let measured = Measured::new("inference", format!("{sequences}x{length}"), &seconds, &works, ceilings);
         let median = measured.milliseconds.median / 1e3;
         results.push(Inference {
@@ -78,18 +82,42 @@ pub fn measure(
     Ok(results)
 }
 
-fn sweeps(longest: usize) -> Vec<ShapeArg> {
+/// A model with its memory.
+struct Ready<'a, B: Backend> {
+    device: &'a B,
+    model: Model<B>,
+    space: Workspace<B>,
+}
+
+impl<'a, B: Backend> Ready<'a, B> {
+    fn new(device: &'a B, subject: &Subject, tokens: usize) -> anyhow::Result<Ready<'a, B>> {
+        let model = subject.build(device, Freezing::All)?;
+        let space = model.workspace(device, tokens, BATCH_SEQUENCES)?;
+        Ok(Ready { device, model, space })
+    }
+
+    /// Ends with the logits on the host, so that no wait is missing.
+    fn infer(&mut self, batches: &[Batch]) -> anyhow::Result<()> {
+        for batch in batches {
+            self.model.infer(self.device, &mut self.space, batch)?;
+        }
+        Ok(())
+    }
+}
+
+fn sweeps(longest: usize, together: usize) -> Vec<ShapeArg> {
     let lengths = LENGTHS.into_iter().filter(|&length| length <= longest);
-    let by_length = lengths.map(|length| ShapeArg { sequences: BATCH_TOKENS / length, length });
+    let by_length = lengths.map(|length| ShapeArg { sequences: together / length, length });
     let short = SHORT.min(longest);
     let by_batch = SEQUENCES.into_iter().map(|sequences| ShapeArg { sequences, length: short });
     let mut shapes: Vec<ShapeArg> = by_length.collect();
-    shapes.extend(by_batch.filter(|shape| shape.length != SHORT || shape.sequences * SHORT != BATCH_TOKENS));
+    shapes.extend(by_batch.filter(|shape| shape.length != SHORT || shape.sequences * SHORT != together));
     shapes
 }
 
 /// Texts in batches as large as the classifier's.
-fn pack(subject: &Subject, sequences: usize, length: usize, tokens: usize) -> Vec<Batch> {
+fn pack(subject: &Subject, shape: ShapeArg, tokens: usize) -> Vec<Batch> {
+    let ShapeArg { sequences, length } = shape;
     let ids: Vec<Vec<u32>> = (0..sequences).map(|index| lengths::ids(&subject.config, index, length)).collect();
     let together = (tokens / length).clamp(1, BATCH_SEQUENCES);
     let batch = |ids: &[Vec<u32>]| Batch::pack(&subject.config, ids.iter().map(|ids| Sequence { ids, types: &[] }));

@@ -1,6 +1,6 @@
 //! Every layer, forward and backward, on one micro-batch.
 
-use super::ceilings::Ceilings;
+use super::ceilings::{Ceilings, Limits};
 use super::lengths;
 use super::measured::Measured;
 use super::profile::{Bundle, Part, bundles, parts};
@@ -8,31 +8,25 @@ use super::spread::repeat;
 use super::subject::Subject;
 use crate::args::BenchArgs;
 use anyhow::bail;
-use serin_cpu::Cpu;
 use serin_model::{
     Batch, DropoutContext, Freezing, LossSettings, Model, ProblemType, Sequence, Target, Targets, Workspace,
 };
-use serin_ops::Traced;
+use serin_ops::{Backend, Call, Traced, Watch};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A micro-batch of training, ready to run again and again.
-pub struct Rehearsal<'a> {
-    device: &'a Traced<Cpu>,
-    model: Model<Traced<Cpu>>,
-    space: Workspace<Traced<Cpu>>,
+pub struct Rehearsal<'a, B: Backend> {
+    device: &'a B,
+    model: Model<B>,
+    space: Workspace<B>,
     batch: Batch,
     targets: Targets,
 }
 
-impl<'a> Rehearsal<'a> {
+impl<'a, B: Backend> Rehearsal<'a, B> {
     /// Plans a micro-batch of `tokens` tokens, of texts as long as IMDB's.
-    pub fn new(
-        device: &'a Traced<Cpu>,
-        subject: &Subject,
-        frozen: usize,
-        tokens: usize,
-    ) -> anyhow::Result<Rehearsal<'a>> {
+    pub fn new(device: &'a B, subject: &Subject, frozen: usize, tokens: usize) -> anyhow::Result<Rehearsal<'a, B>> {
         let config = &subject.config;
         let ids: Vec<Vec<u32>> = lengths::filling(tokens, config.max_length())
             .into_iter()
@@ -64,8 +58,8 @@ impl<'a> Rehearsal<'a> {
 }
 
 /// The parts of the model in the order of a step.
-pub fn measure(
-    device: &Traced<Cpu>,
+pub fn measure<B: Limits>(
+    device: &Traced<B>,
     subject: &Subject,
     ceilings: &Ceilings,
     args: &BenchArgs,
@@ -76,12 +70,24 @@ pub fn measure(
     }
     let frozen = subject.frozen_layers(args.freeze_layers);
     let mut rehearsal = Rehearsal::new(device, subject, frozen, args.tokens)?;
+    if B::ENQUEUES {
+        device.take();
+        rehearsal.run()?;
+        device.watch(Watch::Spans(ends(&parts(&device.take(), subject.config.layers, frozen))));
+    }
     let passes = repeat(budget, || {
         device.take();
         rehearsal.run()?;
         Ok(bundles(parts(&device.take(), subject.config.layers, frozen)))
-    })?;
-    Ok(summary(&passes, frozen, args.tokens, ceilings))
+    });
+    device.watch(Watch::Calls);
+    Ok(summary(&passes?, frozen, args.tokens, ceilings))
+}
+
+/// The numbers of the calls that end a part: those after which a device with a queue is waited for.
+fn ends(parts: &[(Part, Call)]) -> Vec<usize> {
+    let next = |index: usize| parts.get(index + 1).map(|(part, _)| *part);
+    (0..parts.len()).filter(|&index| next(index) != Some(parts[index].0)).collect()
 }
 
 fn summary(passes: &[BTreeMap<Part, Bundle>], frozen: usize, tokens: usize, ceilings: &Ceilings) -> Vec<Measured> {
@@ -110,7 +116,7 @@ fn summary(passes: &[BTreeMap<Part, Bundle>], frozen: usize, tokens: usize, ceil
 mod tests {
     use super::*;
     use crate::commands::bench::tests::tiny;
-    use serin_cpu::CpuOptions;
+    use serin_cpu::{Cpu, CpuOptions};
 
     #[test]
     fn a_pass_falls_into_the_parts_of_the_model() {
@@ -137,6 +143,29 @@ mod tests {
             assert_eq!(norms(Part::Forward(layer), "add_layer_norm"), 2);
             assert_eq!(norms(Part::Backward(layer), "add_layer_norm_backward"), 2);
         }
+    }
+
+    #[test]
+    fn every_part_has_one_end_and_all_of_its_time_there() {
+        let device = Traced::new(Cpu::new(CpuOptions::default()).unwrap());
+        let subject = tiny();
+        let mut rehearsal = Rehearsal::new(&device, &subject, 1, 40).unwrap();
+        let layers = subject.config.layers;
+        let mut pass = |device: &Traced<Cpu>| {
+            device.take();
+            rehearsal.run().unwrap();
+            parts(&device.take(), layers, 1)
+        };
+        let ends = ends(&pass(&device));
+        // The embeddings, three layers, the head, the head's backward, two layers' backwards.
+        assert_eq!(ends.len(), 8);
+        device.watch(Watch::Spans(ends.clone()));
+        let spans = pass(&device);
+        assert_eq!(ends.last(), Some(&(spans.len() - 1)));
+        for (index, (part, call)) in spans.iter().enumerate() {
+            assert_eq!(!call.time.is_zero(), ends.contains(&index), "{part}: {call:?}");
+        }
+        assert!(bundles(spans).values().all(|bundle| bundle.seconds > 0.0));
     }
 
     fn parts_of(calls: &[serin_ops::Call], layers: usize, part: Part) -> impl Iterator<Item = &'static str> {

@@ -28,7 +28,7 @@ pub struct Measured {
     pub bound: &'static str,
     /// The least possible time over the measured one.
     pub percent_of_ceiling: f64,
-    /// FLOP/s over those that the cores' AMX units state; where they multiply.
+    /// FLOP/s over those that the cores' AMX units state, where they multiply; over those of a GPU's largest product.
     pub percent_of_peak: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ impl Measured {
         let time = (milliseconds.median / 1e3).max(f64::MIN_POSITIVE);
         let work: Work = parts.iter().copied().sum();
         let least: f64 = parts.iter().map(|&part| ceilings.bound(part).0).sum();
-        let peak = ceilings.stated_peak().filter(|_| work.flops > 0.0);
+        let peak = ceilings.peak.filter(|_| work.flops > 0.0);
         Measured {
             name: name.into(),
             detail: detail.into(),

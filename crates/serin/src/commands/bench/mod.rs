@@ -1,4 +1,4 @@
-//! `serin bench`: this machine's limits, and how near to them ops, layers, training steps and inference come.
+//! `serin bench`: a device's limits, and how near to them ops, layers, training steps and inference come.
 
 mod ceilings;
 mod conditions;
@@ -12,16 +12,16 @@ mod spread;
 mod step;
 mod subject;
 mod table;
+mod texts;
 
 use super::Ended;
 use crate::args::{BenchArgs, SectionArg};
 use anyhow::{Context, bail};
-use ceilings::{Ceiling, Ceilings};
+use ceilings::{Ceiling, Limits};
 use conditions::Conditions;
 use serde::Serialize;
-use serin::DeviceKind;
+use serin::Device;
 use serin_checkpoint::save::write_json_atomic;
-use serin_cpu::Cpu;
 use serin_ops::Traced;
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -43,6 +43,8 @@ struct Report {
     step: Option<step::Steps>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inference: Option<Vec<inference::Inference>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    texts: Option<texts::Texts>,
 }
 
 /// Measures, and shows.
@@ -67,21 +69,23 @@ fn measure(args: &BenchArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report> {
     if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
         bail!("--seconds must lie above 0 and be a day at most, found {}", args.seconds);
     }
-    let device = args.device.options();
-    if device.kind == DeviceKind::Cuda {
-        bail!("bench measures the CPU only so far\nhint: leave --device cuda out");
+    match args.device.options().open()? {
+        Device::Cpu(cpu) => measure_on(cpu, args, say),
+        Device::Cuda(cuda) => measure_on(cuda, args, say),
     }
-    let cpu = device.open_cpu()?;
-    let dtype = device.precision.dtype(&cpu);
+}
+
+fn measure_on<B: Limits>(device: B, args: &BenchArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report> {
+    let dtype = args.device.options().precision.dtype(&device);
     let budget = Duration::from_secs_f64(args.seconds);
     let section = args.section;
     let subject = Subject::open(args.model.as_deref(), dtype)?;
-    let conditions = Conditions::note(&cpu, &subject);
+    let conditions = Conditions::note(&device, &subject);
     say(&conditions.sentence());
     say("the machine …");
     let share = if section.has(SectionArg::Machine) { 1.0 } else { YARDSTICK };
-    let ceilings = Ceilings::measure(&cpu, dtype, budget.mul_f64(share));
-    let device: Traced<Cpu> = Traced::new(cpu);
+    let ceilings = device.ceilings(dtype, budget.mul_f64(share))?;
+    let device = Traced::new(device);
     let ops = when(section.has(SectionArg::Ops), || {
         say("ops …");
         ops::measure(&device, &subject, &ceilings, args.tokens, budget)
@@ -94,11 +98,20 @@ fn measure(args: &BenchArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report> {
         say("training steps …");
         step::measure(&device, &subject, &ceilings, args, budget)
     })?;
-    let inference = when(section.has(SectionArg::Inference), || {
+    let asks_for_texts = args.file.is_some() && args.shapes.is_empty();
+    let inference = when(section.has(SectionArg::Inference) && !asks_for_texts, || {
         say("inference …");
         inference::measure(&device, &subject, &ceilings, &args.shapes, budget)
     })?;
-    Ok(Report { conditions, machine: ceilings.all, ops, layers, step, inference })
+    let file = args.file.as_deref().filter(|_| section.has(SectionArg::Inference));
+    let texts = match file {
+        Some(file) => {
+            say("inference of texts …");
+            Some(texts::measure(args, file, budget)?)
+        }
+        None => None,
+    };
+    Ok(Report { conditions, machine: ceilings.all, ops, layers, step, inference, texts })
 }
 
 fn when<T>(wanted: bool, measure: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {

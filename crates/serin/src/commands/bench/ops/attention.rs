@@ -1,10 +1,11 @@
 //! Attention of all rows and of first rows, forward and backward, at lengths like IMDB's.
 
 use super::Workbench;
+use crate::commands::bench::ceilings::Limits;
 use serin_ops::Backend;
 use serin_tensor::DType;
 
-pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+pub(super) fn measure<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let (shape, lengths) = (bench.subject.config.attention_shape(), bench.lengths());
     let offsets: Vec<u32> = std::iter::once(0)
         .chain(lengths.iter().scan(0, |end, &length| {

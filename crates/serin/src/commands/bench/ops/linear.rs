@@ -1,10 +1,11 @@
 //! The products with matrices: forward, and with respect to the input and to the matrix.
 
 use super::Workbench;
-use serin_ops::{Activation, Backend, InputGradient};
+use crate::commands::bench::ceilings::Limits;
+use serin_ops::{Activation, Backend, InputGradient, Traced};
 use serin_tensor::DType;
 
-pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+pub(super) fn measure<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let config = &bench.subject.config;
     let (hidden, inner, activation) = (config.hidden, config.intermediate, config.activation);
     // Queries, keys and values; the attention's output; the two of the feed-forward block.
@@ -15,15 +16,13 @@ pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
     product(bench, inner, hidden, Activation::Identity, InputGradient::ThroughActivation(activation, &saved))
 }
 
-type Gradient<'a> = InputGradient<'a, serin_ops::Traced<serin_cpu::Cpu>>;
-
 /// One matrix, used as a layer uses it.
-fn product(
-    bench: &mut Workbench<'_>,
+fn product<B: Limits>(
+    bench: &mut Workbench<'_, B>,
     ins: usize,
     outs: usize,
     activation: Activation,
-    gradient: Gradient<'_>,
+    gradient: InputGradient<'_, Traced<B>>,
 ) -> anyhow::Result<()> {
     let rows = bench.tokens;
     let detail = format!("{ins}→{outs}");
@@ -36,9 +35,9 @@ fn product(
     })?;
     let (dy, mut dx) = (y, bench.activations(ins)?);
     let again = || match &gradient {
-        InputGradient::Store => Gradient::Store,
-        InputGradient::Accumulate => Gradient::Accumulate,
-        InputGradient::ThroughActivation(activation, saved) => Gradient::ThroughActivation(*activation, saved),
+        InputGradient::Store => InputGradient::Store,
+        InputGradient::Accumulate => InputGradient::Accumulate,
+        InputGradient::ThroughActivation(activation, saved) => InputGradient::ThroughActivation(*activation, *saved),
     };
     bench.time("linear dX", &detail, |device| device.linear_backward_input(&dy, &weight, rows, again(), &mut dx))?;
     let (mut d_weight, mut d_bias) = (bench.filled(DType::F32, ins * outs)?, bench.filled(DType::F32, outs)?);

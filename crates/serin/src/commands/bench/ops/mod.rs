@@ -5,23 +5,27 @@ mod linear;
 mod rows;
 mod update;
 
-use super::ceilings::Ceilings;
+use super::ceilings::{Ceilings, Limits};
 use super::lengths;
 use super::measured::Measured;
 use super::spread::repeat;
 use super::subject::Subject;
 use anyhow::bail;
-use serin_cpu::Cpu;
-use serin_ops::{Backend, Dropout, DropoutSite, Traced, Work};
-use serin_tensor::{AlignedBuffer, DType};
-use std::time::Duration;
+use serin_ops::{Backend, Dropout, DropoutSite, Traced, Watch, Work};
+use serin_tensor::DType;
+use std::time::{Duration, Instant};
 
 /// How many measurements there are, about: what the time is divided by.
 const MEASUREMENTS: u32 = 32;
 
+/// Where ops are enqueued, so many are measured together that they take about as long: waiting is then a small part of it.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// And no more than so many.
+const MOST_TOGETHER: f64 = 200.0;
+
 /// What an op is measured with.
-struct Workbench<'a> {
-    device: &'a Traced<Cpu>,
+struct Workbench<'a, B: Limits> {
+    device: &'a Traced<B>,
     subject: &'a Subject,
     ceilings: &'a Ceilings,
     tokens: usize,
@@ -30,8 +34,8 @@ struct Workbench<'a> {
 }
 
 /// Times of all ops in about `budget`.
-pub fn measure(
-    device: &Traced<Cpu>,
+pub fn measure<B: Limits>(
+    device: &Traced<B>,
     subject: &Subject,
     ceilings: &Ceilings,
     tokens: usize,
@@ -49,24 +53,33 @@ pub fn measure(
     Ok(bench.measured)
 }
 
-impl Workbench<'_> {
+impl<B: Limits> Workbench<'_, B> {
     /// Takes the time of the ops that `run` calls.
-    fn time(&mut self, name: &str, detail: &str, mut run: impl FnMut(&Traced<Cpu>)) -> anyhow::Result<()> {
+    fn time(&mut self, name: &str, detail: &str, mut run: impl FnMut(&Traced<B>)) -> anyhow::Result<()> {
         let device = self.device;
-        let repetitions = repeat(self.each, || {
-            device.take();
-            run(device);
-            Ok(device.take())
-        })?;
-        let seconds: Vec<f64> =
-            repetitions.iter().map(|calls| calls.iter().map(|call| call.time.as_secs_f64()).sum()).collect();
-        let parts: Vec<Work> = repetitions.last().into_iter().flatten().map(|call| call.work).collect();
-        self.measured.push(Measured::new(name, detail, &seconds, &parts, self.ceilings));
+        // The first time warms up, and compiles kernels where that is due.
+        run(device);
+        device.take();
+        let started = Instant::now();
+        run(device);
+        let once = started.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+        let parts: Vec<Work> = device.take().iter().map(|call| call.work).collect();
+        let together = if B::ENQUEUES { (TOGETHER.as_secs_f64() / once).clamp(1.0, MOST_TOGETHER) as usize } else { 1 };
+        device.watch(Watch::Nothing);
+        let seconds = repeat(self.each, || {
+            device.synchronize()?;
+            let started = Instant::now();
+            (0..together).for_each(|_| run(device));
+            device.synchronize()?;
+            Ok(started.elapsed().as_secs_f64() / together as f64)
+        });
+        device.watch(Watch::Calls);
+        self.measured.push(Measured::new(name, detail, &seconds?, &parts, self.ceilings));
         Ok(())
     }
 
     /// A buffer of small numbers, as activations are.
-    fn filled(&self, dtype: DType, len: usize) -> anyhow::Result<AlignedBuffer> {
+    fn filled(&self, dtype: DType, len: usize) -> anyhow::Result<B::Buffer> {
         let mut buffer = self.device.buffer(dtype, len)?;
         let values: Vec<f32> = (0..len).map(|index| (index * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
         self.device.write(&mut buffer, 0, &values);
@@ -74,7 +87,7 @@ impl Workbench<'_> {
     }
 
     /// A buffer of activations, `[tokens, width]`.
-    fn activations(&self, width: usize) -> anyhow::Result<AlignedBuffer> {
+    fn activations(&self, width: usize) -> anyhow::Result<B::Buffer> {
         self.filled(self.subject.dtype, self.tokens * width)
     }
 

@@ -1,17 +1,18 @@
 //! What goes through rows once: embedding, layer norm, dropout, gathering.
 
-use super::super::lengths::ids;
 use super::Workbench;
+use crate::commands::bench::ceilings::Limits;
+use crate::commands::bench::lengths::ids;
 use serin_ops::{Backend, EmbeddingTables, Norm};
 use serin_tensor::DType;
 
-pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+pub(super) fn measure<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     embedding(bench)?;
     layer_norm(bench)?;
     moving(bench)
 }
 
-fn embedding(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+fn embedding<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let config = &bench.subject.config;
     let (rows, width, dtype) = (bench.tokens, config.hidden, bench.subject.dtype);
     let word = bench.filled(dtype, config.vocab * width)?;
@@ -40,7 +41,7 @@ fn embedding(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
     })
 }
 
-fn layer_norm(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+fn layer_norm<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let (rows, width, dropout) = (bench.tokens, bench.subject.config.hidden, bench.dropout());
     let (weight, bias) = (bench.filled(DType::F32, width)?, bench.filled(DType::F32, width)?);
     let epsilon = bench.subject.config.layer_norm_epsilon;
@@ -74,7 +75,7 @@ fn layer_norm(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
     })
 }
 
-fn moving(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+fn moving<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let (rows, width) = (bench.tokens, bench.subject.config.hidden);
     let detail = format!("{width} wide");
     let mut x = bench.activations(width)?;

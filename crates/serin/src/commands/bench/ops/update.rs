@@ -1,6 +1,7 @@
 //! The loss, and what a step does with the gradients of one layer.
 
 use super::Workbench;
+use crate::commands::bench::ceilings::Limits;
 use serin_model::Group;
 use serin_ops::{AdamwSlot, AdamwStep, Backend, LossKind};
 use serin_tensor::DType;
@@ -8,7 +9,7 @@ use serin_tensor::DType;
 /// Sequences of the loss: the recipe's batch.
 const SEQUENCES: usize = 64;
 
-pub(super) fn measure(bench: &mut Workbench<'_>) -> anyhow::Result<()> {
+pub(super) fn measure<B: Limits>(bench: &mut Workbench<'_, B>) -> anyhow::Result<()> {
     let config = &bench.subject.config;
     let labels = config.labels.len();
     let logits = bench.filled(DType::F32, SEQUENCES * labels)?;
