@@ -73,7 +73,7 @@ def run(engine: Engine, number: int) -> list[dict]:
 
 def bench(inputs: Inputs, section: str) -> dict:
     """A whole report of `serin bench`."""
-    command = [inputs.serin, "bench", section, "--model", inputs.model, "--precision", "bf16", "--json", "-"]
+    command = [inputs.serin, "bench", section, "--device", "cpu", "--model", inputs.model, "--precision", "bf16", "--json", "-"]
     command += ["--seconds", 1 if inputs.quick else 30]
     load = machine.load_average()
     done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -109,7 +109,8 @@ def inference_engines(inputs: Inputs, shapes: list[str]) -> list[Engine]:
     seconds = (0.5 if inputs.quick else 3) * len(shapes)
     timing = ["--shapes", *shapes, "--warmup", "1"]
     timing += ["--repetitions", "1", "--least-seconds", "0"] if inputs.quick else ["--repetitions", "4"]
-    serin = [inputs.serin, "bench", "inference", "--model", inputs.model, "--precision", "bf16", "--seconds", seconds]
+    serin = [inputs.serin, "bench", "inference", "--device", "cpu", "--model", inputs.model, "--precision", "bf16",
+             "--seconds", seconds]
     script = lambda name, *more: [sys.executable, PEERS / name, "--model", inputs.model, *more, *timing]
     commands = [
         ("Serin", [*serin, "--shapes", *shapes, "--json", "-"], read_serin_inference),
@@ -125,8 +126,8 @@ def step_engines(inputs: Inputs) -> list[Engine]:
     """The recipe's step: all engines are given the same texts as one batch."""
     torch = lambda *more: [sys.executable, PEERS / "torch_step.py", "--model", inputs.model, "--texts", inputs.batch,
                            "--freeze-layers", inputs.frozen, "--steps", inputs.steps, *more]
-    serin = [inputs.serin, "bench", "step", "--model", inputs.model, "--train-file", inputs.copies, "--precision", "bf16",
-             "--batch-size", inputs.texts, "--steps", 2 * inputs.steps, "--freeze-layers", inputs.frozen, "--json", "-"]
+    serin = [inputs.serin, "bench", "step", "--device", "cpu", "--model", inputs.model, "--train-file", inputs.copies,
+             "--precision", "bf16", "--batch-size", inputs.texts, "--steps", 2 * inputs.steps, "--freeze-layers", inputs.frozen, "--json", "-"]
     commands = [
         ("Serin", serin, read_serin_step),
         ("PyTorch at its best", torch("--setup", "best"), read_torch_step),

@@ -28,6 +28,21 @@ def peak_memory_mib() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
+def device_memory_mib(device: str) -> float:
+    """The most that PyTorch has held on a GPU so far; 0 on the CPU."""
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / 2**20, 1) if device == "cuda" else 0.0
+
+
+def synchronize(device: str) -> None:
+    """Waits for a GPU."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def forward_flops(config, sequences: int, tokens: int) -> float:
     """Multiplications and additions of the encoder's matrix products: 8h² + 4hi a token for the linear layers, 4Th for attention."""
     hidden, intermediate = config.hidden_size, config.intermediate_size
