@@ -59,6 +59,8 @@ impl Place {
             ("gradient_norm" | "adamw" | "refresh_weight", _) => Part::Update,
             ("fill_zero", None | Some(Part::Update)) => Part::Update,
             ("write_bytes" | "embed", _) => Part::Embeddings,
+            // Rows of a cache on the device, before the layers; after them they are put there.
+            ("copy", None | Some(Part::Update | Part::Embeddings | Part::Backward(_))) => Part::Embeddings,
             (_, None | Some(Part::Update)) => Part::Forward(self.trunk),
             // The next micro-batch, with a trunk from the cache that came in no piece.
             ("linear" | "gather_rows", Some(Part::Backward(_))) => Part::Forward(self.trunk),
@@ -73,7 +75,7 @@ impl Place {
             ("linear" | "gather_rows", Some(Part::Embeddings)) => {
                 self.enter(self.forward(if self.norms > 0 { 0 } else { self.trunk }))
             }
-            (_, Some(Part::Forward(layer))) if self.norms == 2 && op != "read_bytes" => {
+            (_, Some(Part::Forward(layer))) if self.norms == 2 && !matches!(op, "read_bytes" | "copy") => {
                 self.enter(self.forward(layer + 1))
             }
             (_, Some(part)) => part,
@@ -124,4 +126,31 @@ pub fn bundles<K: Ord>(calls: impl IntoIterator<Item = (K, Call)>) -> BTreeMap<K
 pub fn kind(call: &Call) -> (&'static str, String) {
     let shape = |(ins, outs)| format!("{ins}→{outs}");
     (call.op, call.features.map_or(String::new(), shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The parts of ops in this order, in a model of two layers of which the first is frozen.
+    fn placed(ops: &[&'static str]) -> Vec<Part> {
+        let call = |&op: &&'static str| Call { op, features: None, time: Duration::ZERO, work: Work::default() };
+        let calls: Vec<Call> = ops.iter().map(call).collect();
+        parts(&calls, 2, 1).into_iter().map(|(part, _)| part).collect()
+    }
+
+    #[test]
+    fn rows_of_a_cache_on_the_device_come_before_layers_and_go_there_after_them() {
+        let layer = ["linear", "add_layer_norm", "linear", "add_layer_norm"];
+        let computed = [&["embed", "add_layer_norm"][..], &layer, &["copy"], &layer].concat();
+        let parts = placed(&computed);
+        assert_eq!(parts[..2], [Part::Embeddings; 2]);
+        assert_eq!(parts[2..7], [Part::Forward(0); 5]);
+        assert_eq!(parts[7..], [Part::Forward(1); 4]);
+        let cached = [&["fill_zero", "copy", "copy"][..], &layer].concat();
+        let parts = placed(&cached);
+        assert_eq!(parts[..3], [Part::Update, Part::Embeddings, Part::Embeddings]);
+        assert_eq!(parts[3..], [Part::Forward(1); 4]);
+    }
 }
