@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // the names are those of the trait's methods
 pub enum Op {
-    /// `write`, `read`, `write_bytes`, `read_bytes`, `fill_zero`, `len`, `dtype`.
+    /// `write`, `read`, `write_bytes`, `read_bytes`, `copy`, `fill_zero`, `len`, `dtype`.
     Memory,
     /// `weight`, `refresh_weight`.
     Weight,

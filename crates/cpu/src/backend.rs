@@ -94,6 +94,13 @@ impl Backend for Cpu {
         buffer.as_mut_bytes()[offset * size..][..bytes.len()].copy_from_slice(bytes);
     }
 
+    fn copy(&self, from: &AlignedBuffer, from_offset: usize, to: &mut AlignedBuffer, to_offset: usize, len: usize) {
+        assert_eq!(from.dtype(), to.dtype(), "a copy between types");
+        let size = from.dtype().size();
+        let bytes = &from.as_bytes()[from_offset * size..][..len * size];
+        self.write_bytes(to, to_offset, bytes);
+    }
+
     fn fill_zero(&self, buffer: &mut AlignedBuffer, len: usize) {
         rows::fill_zero(self, buffer, len);
     }

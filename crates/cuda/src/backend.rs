@@ -122,6 +122,10 @@ impl Backend for Cuda {
         self.name.clone()
     }
 
+    fn free_memory(&self) -> Option<usize> {
+        self.device.free_memory().ok()
+    }
+
     fn buffer(&self, dtype: DType, len: usize) -> Result<Buffer, DeviceError> {
         self.make(|arena| Buffer::zeroed(arena, dtype, len))
     }
@@ -148,6 +152,10 @@ impl Backend for Cuda {
 
     fn write_bytes(&self, buffer: &mut Buffer, offset: usize, bytes: &[u8]) {
         self.enqueue(|_| buffer.write_bytes(offset, bytes));
+    }
+
+    fn copy(&self, from: &Buffer, from_offset: usize, to: &mut Buffer, to_offset: usize, len: usize) {
+        self.enqueue(|_| to.copy(to_offset, from, from_offset, len));
     }
 
     fn fill_zero(&self, buffer: &mut Buffer, len: usize) {

@@ -135,6 +135,10 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// Device and chosen kernels, for people: "CPU: AMX bf16, AVX-512 f32, 2 threads".
     fn name(&self) -> String;
 
+    /// Bytes that buffers may still take of the device's own memory; `None` where they lie in the host's.
+    fn free_memory(&self) -> Option<usize> {
+        None
+    }
     /// `len` zeros.
     fn buffer(&self, dtype: DType, len: usize) -> Result<Self::Buffer, DeviceError>;
     /// The number of elements of a buffer.
@@ -149,6 +153,8 @@ pub trait Backend: Sized + Send + Sync + 'static {
     fn read_bytes(&self, buffer: &Self::Buffer, offset: usize, bytes: &mut [u8]) -> Result<(), DeviceError>;
     /// The inverse of [`Backend::read_bytes`].
     fn write_bytes(&self, buffer: &mut Self::Buffer, offset: usize, bytes: &[u8]);
+    /// Copies `len` elements bit for bit between buffers of one type, without the host.
+    fn copy(&self, from: &Self::Buffer, from_offset: usize, to: &mut Self::Buffer, to_offset: usize, len: usize);
     /// Sets the first `len` elements to zero.
     fn fill_zero(&self, buffer: &mut Self::Buffer, len: usize);
     /// Waits for all that was enqueued, and says whether it went well.

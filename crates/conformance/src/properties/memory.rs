@@ -1,4 +1,4 @@
-//! Copies between host and device.
+//! Copies between host and device, and on the device.
 
 use super::Property;
 use crate::Visitor;
@@ -104,10 +104,55 @@ impl Property for Copies {
     }
 }
 
+struct CopiesOnDevice {
+    dtype: DType,
+    len: usize,
+}
+
+impl Property for CopiesOnDevice {
+    fn op(&self) -> Op {
+        Op::Memory
+    }
+
+    fn label(&self) -> String {
+        format!("{} {} elements to another buffer", self.dtype, self.len)
+    }
+
+    fn check<B: Backend>(&self, trial: &mut Trial<'_, B>) -> Result<(), String> {
+        let CopiesOnDevice { dtype, len } = *self;
+        // Neither from the first element, nor to the place that they come from.
+        let (from, to) = (5, 2);
+        let bytes = |seed| -> Vec<u8> {
+            numbers(dtype, from + len + 1, seed).into_iter().flat_map(|value| bytes_of(dtype, value)).collect()
+        };
+        let (source, mut expected) = (bytes(1), bytes(2));
+        trial.call(|backend| {
+            let buffer = |bytes: &[u8]| -> Result<B::Buffer, String> {
+                let mut buffer = backend.buffer(dtype, from + len + 1).map_err(|error| error.to_string())?;
+                backend.write_bytes(&mut buffer, 0, bytes);
+                Ok(buffer)
+            };
+            let (source_buffer, mut copied) = (buffer(&source)?, buffer(&expected)?);
+            backend.copy(&source_buffer, from, &mut copied, to, len);
+            let size = dtype.size();
+            expected[to * size..][..len * size].copy_from_slice(&source[from * size..][..len * size]);
+            for (what, buffer, expected) in [("source", &source_buffer, &source), ("target", &copied, &expected)] {
+                let mut found = vec![0; expected.len()];
+                backend.read_bytes(buffer, 0, &mut found).map_err(|error| error.to_string())?;
+                if found != *expected {
+                    return Err(format!("the {what} holds other bytes"));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
 pub(super) fn each(visitor: &mut impl Visitor) {
     for dtype in DTYPES {
         for len in [0, 1, 15, 16, 17, 33, 40_000] {
             visitor.property(Copies { dtype, len });
+            visitor.property(CopiesOnDevice { dtype, len });
         }
     }
 }

@@ -190,6 +190,12 @@ unsafe impl Device for Card {
         Ok(())
     }
 
+    fn free_memory(&self) -> Result<usize, CudaError> {
+        self.bind()?;
+        let (free, _) = result::mem_get_info().map_err(said("asking for the free memory"))?;
+        Ok(free)
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError> {
         self.bind()?;
         // SAFETY: the memory is handed on as bytes with anything in it.
@@ -222,6 +228,12 @@ unsafe impl Device for Card {
         // SAFETY: the caller's; and `bytes` is borrowed until the stream is done.
         unsafe { result::memcpy_dtoh_async(bytes, from, stream) }.map_err(said("copying from the card"))?;
         wait_for(stream)
+    }
+
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), CudaError> {
+        let stream = self.queue()?.flush()?;
+        // SAFETY: the caller's.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, stream) }.map_err(said("copying on the card"))
     }
 
     unsafe fn fill_zero(&self, at: Address, bytes: usize) -> Result<(), CudaError> {

@@ -102,6 +102,10 @@ unsafe impl Device for Emulator {
         Ok(())
     }
 
+    fn free_memory(&self) -> Result<usize, CudaError> {
+        Ok(self.total_memory())
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError> {
         // SAFETY: no precondition.
         let memory = unsafe { (self.libraries[0].allocate)(bytes as c_ulonglong) };
@@ -126,6 +130,12 @@ unsafe impl Device for Emulator {
     unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         // SAFETY: as in `write`.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the caller's.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
         Ok(())
     }
 

@@ -71,6 +71,9 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// launched. `slow` is called once if it takes long.
     fn prepare(&self, storage: DType, slow: &dyn Fn()) -> Result<(), CudaError>;
 
+    /// Bytes of it that nobody has taken.
+    fn free_memory(&self) -> Result<usize, CudaError>;
+
     /// Memory with anything in it; `None` when there is not enough.
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, CudaError>;
 
@@ -95,6 +98,12 @@ pub(crate) unsafe trait Device: Send + Sync {
     /// # Safety
     /// `bytes.len()` bytes from `from` are in one allocation.
     unsafe fn read(&self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
+
+    /// Copies inside the device.
+    ///
+    /// # Safety
+    /// `bytes` bytes from each address are in one allocation, and the two ranges have none in common.
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), CudaError>;
 
     /// Sets bytes to zero.
     ///

@@ -82,6 +82,14 @@ impl Buffer {
         self.region.copy_from_pinned()
     }
 
+    /// Replaces `len` elements from `first` on by those of another buffer of the same type. Panics if either has fewer, or
+    /// the types differ: a bug of the caller.
+    pub(crate) fn copy(&mut self, first: usize, from: &Buffer, from_first: usize, len: usize) -> Result<(), CudaError> {
+        assert_eq!(self.dtype, from.dtype, "a copy between types");
+        let size = self.dtype.size();
+        self.region.copy_from(first * size, &from.region, from_first * size, len * size)
+    }
+
     /// Sets the first `len` elements to zero.
     pub(crate) fn fill_zero(&mut self, len: usize) -> Result<(), CudaError> {
         self.region.fill_zero(len * self.dtype.size())

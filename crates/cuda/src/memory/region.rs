@@ -82,6 +82,24 @@ impl Region {
         unsafe { self.arena.device().copy_from_pinned(to, self.bytes) }
     }
 
+    /// Replaces bytes from `offset` on by those of another region.
+    pub(super) fn copy_from(
+        &mut self,
+        offset: usize,
+        from: &Region,
+        from_offset: usize,
+        bytes: usize,
+    ) -> Result<(), CudaError> {
+        let (target, source) = (self.check(offset, bytes), from.check(from_offset, bytes));
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.use_now();
+        from.use_now();
+        // SAFETY: as in `copy`, for both; two regions have no byte in common.
+        unsafe { self.arena.device().copy(source, target, bytes) }
+    }
+
     /// Sets the first bytes to zero.
     pub(super) fn fill_zero(&mut self, bytes: usize) -> Result<(), CudaError> {
         let at = self.check(0, bytes);

@@ -144,9 +144,18 @@ EXPORT int cuMemFreeHost(void* memory) {
     if (!context_is_current || forbidden_by_a_capture() || !pinned.erase((uint64_t)memory)) return INVALID_VALUE;
     return std::free(memory), SUCCESS;
 }
+EXPORT int cuMemGetInfo_v2(size_t* free, size_t* total) {
+    LOCKED;
+    *free = *total = size_t(1) << 32;
+    for (auto [address, bytes] : allocations) *free -= bytes < *free ? bytes : *free;
+    if (const char* said = std::getenv("SERIN_STAND_IN_FREE")) *free = std::strtoull(said, nullptr, 10);
+    return context_is_current ? SUCCESS : INVALID_CONTEXT;
+}
 EXPORT int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     LOCKED;
     if (!context_is_current || bytes == 0) return INVALID_VALUE;
+    const char* largest = std::getenv("SERIN_STAND_IN_LARGEST");
+    if (largest && bytes > std::strtoull(largest, nullptr, 10)) return OUT_OF_MEMORY;
     if (forbidden_by_a_capture()) return CAPTURE_UNSUPPORTED;
     auto allocate = (void* (*)(unsigned long long))emulator(0, "emulator_allocate");
     void* memory = allocate(bytes);
@@ -174,6 +183,12 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* s
     LOCKED;
     if (!usable(stream) || stream->capture || !allocated(from, bytes)) return INVALID_VALUE;
     stream->enqueue({[=] { std::memcpy(to, (const void*)from, bytes); }});
+    return SUCCESS;
+}
+EXPORT int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream* stream) {
+    LOCKED;
+    if (!usable(stream) || !allocated(to, bytes) || !allocated(from, bytes)) return INVALID_VALUE;
+    stream->enqueue({[=] { std::memcpy((void*)to, (const void*)from, bytes); }});
     return SUCCESS;
 }
 EXPORT int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, Stream* stream) {

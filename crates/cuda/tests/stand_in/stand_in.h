@@ -4,7 +4,8 @@
 //
 // c++ -std=c++20 -O2 -fPIC -shared driver.cpp graphs.cpp nvrtc.cpp cublaslt.cpp, then found as libcuda.so.1,
 // libnvrtc.so.13 and libcublasLt.so.13.
-// SERIN_EMULATOR names the folder with emulated_0.so, emulated_1.so and emulated_2.so.
+// SERIN_EMULATOR names the folder with emulated_0.so, emulated_1.so and emulated_2.so. SERIN_STAND_IN_FREE is how many bytes
+// the driver says are free, SERIN_STAND_IN_LARGEST how many it allocates at once at most.
 
 #pragma once
 #include "streams.h"

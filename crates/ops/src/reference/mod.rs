@@ -135,6 +135,11 @@ impl<T: Real> Backend for Reference<T> {
         }
     }
 
+    fn copy(&self, from: &Self::Buffer, from_offset: usize, to: &mut Self::Buffer, to_offset: usize, len: usize) {
+        assert_eq!(from.dtype, to.dtype, "a copy between types");
+        to.values[to_offset..][..len].copy_from_slice(&from.values[from_offset..][..len]);
+    }
+
     fn fill_zero(&self, buffer: &mut Self::Buffer, len: usize) {
         buffer.values[..len].fill(T::default());
     }

@@ -41,6 +41,10 @@ impl<B: Backend> Backend for Traced<B> {
         self.inner.name()
     }
 
+    fn free_memory(&self) -> Option<usize> {
+        self.inner.free_memory()
+    }
+
     fn buffer(&self, dtype: DType, len: usize) -> Result<B::Buffer, DeviceError> {
         self.inner.buffer(dtype, len)
     }
@@ -69,6 +73,11 @@ impl<B: Backend> Backend for Traced<B> {
 
     fn write_bytes(&self, buffer: &mut B::Buffer, offset: usize, bytes: &[u8]) {
         self.call("write_bytes", Work::moving(2 * bytes.len()), |inner| inner.write_bytes(buffer, offset, bytes));
+    }
+
+    fn copy(&self, from: &B::Buffer, from_offset: usize, to: &mut B::Buffer, to_offset: usize, len: usize) {
+        let work = Work::moving(2 * self.bytes(from, len));
+        self.call("copy", work, |inner| inner.copy(from, from_offset, to, to_offset, len));
     }
 
     fn fill_zero(&self, buffer: &mut B::Buffer, len: usize) {
