@@ -110,6 +110,7 @@ fn some_steps() {
             } else {
                 // In two halves, as the examples of a batch come.
                 let (first, second) = trunks[part].split_at(tokens / 2 * row);
+                model.begin_trunk(space);
                 model.write_trunk(&device, space, 0, first);
                 model.write_trunk(&device, space, tokens / 2, second);
             }

@@ -67,13 +67,34 @@ impl<B: Backend> Model<B> {
         Ok(backend.read_bytes(&space.hidden[0], first_row * self.config.hidden, bytes)?)
     }
 
-    /// Puts rows from `first_row` on of a trunk's output, read earlier, into the workspace; those from row 0 on first.
+    /// Makes way for a trunk's output that is put into the workspace piece by piece.
+    pub fn begin_trunk(&self, space: &mut Workspace<B>) {
+        // The present rows may still be read by a backward that is enqueued: the next ones need not wait for it.
+        swap(&mut space.hidden[0], &mut space.spare);
+    }
+
+    /// Puts rows from `first_row` on of a trunk's output, read earlier, into the workspace, after [`Model::begin_trunk`].
     pub fn write_trunk(&self, backend: &B, space: &mut Workspace<B>, first_row: usize, bytes: &[u8]) {
-        if first_row == 0 {
-            // The present rows may still be read by a backward that is enqueued: the next ones need not wait for it.
-            swap(&mut space.hidden[0], &mut space.spare);
-        }
         backend.write_bytes(&mut space.hidden[0], first_row * self.config.hidden, bytes);
+    }
+
+    /// Copies `rows` rows of the trunk's output, from `first_row` on, to `to` from its row `to_row` on.
+    pub fn copy_trunk(
+        &self,
+        backend: &B,
+        space: &Workspace<B>,
+        first_row: usize,
+        rows: usize,
+        to: &mut B::Buffer,
+        to_row: usize,
+    ) {
+        let width = self.config.hidden;
+        backend.copy(&space.hidden[0], first_row * width, to, to_row * width, rows * width);
+    }
+
+    /// Makes the rows `indices` of `from`, copied there earlier, the trunk's output in the workspace, from its first row on.
+    pub fn gather_trunk(&self, backend: &B, space: &mut Workspace<B>, from: &B::Buffer, indices: &B::Indices) {
+        backend.gather_rows(from, indices, self.config.hidden, &mut space.hidden[0]);
     }
 
     /// Puts a batch's indices on the device.

@@ -123,7 +123,7 @@ pub fn infer_all<B: Backend>(
     model: &Model<B>,
     space: &mut Workspace<B>,
     examples: &Examples,
-    mut cache: Option<&mut TrunkCache>,
+    mut cache: Option<&mut TrunkCache<B>>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<f32>, TrainError> {
     let labels = model.config().labels.len();

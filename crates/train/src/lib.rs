@@ -34,5 +34,5 @@ pub use scaler::GradScaler;
 pub use schedule::Schedule;
 pub use settings::{LossScaling, SchedulerType, SelectionMetric, TrainSettings, Warmup};
 pub use state::{has_state, load_state, save_state};
-pub use trainer::{Ending, Keeper, TrainInputs, Trainer};
+pub use trainer::{CacheMemory, Ending, Keeper, TrainInputs, Trainer};
 pub use trunk_cache::{CACHE_EXTENSION, TrunkCache, cache_bytes};

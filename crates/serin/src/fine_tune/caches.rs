@@ -7,16 +7,16 @@ use crate::device::Hardware;
 use crate::environment::cache_folder;
 use crate::error::SerinError;
 use serin_model::Model;
-use serin_train::{CACHE_EXTENSION, Examples, TrunkCache, cache_bytes};
+use serin_train::{CACHE_EXTENSION, CacheMemory, Examples, TrunkCache, cache_bytes};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 /// What is cached for a run: the training examples' trunk and the selecting examples'.
-pub(super) struct RunCaches {
-    pub(super) train: TrunkCache,
-    pub(super) selection: TrunkCache,
+pub(super) struct RunCaches<B: Hardware> {
+    pub(super) train: TrunkCache<B>,
+    pub(super) selection: TrunkCache<B>,
 }
 
 /// A cache file.
@@ -60,7 +60,7 @@ pub(super) fn open<B: Hardware>(
     train: &Examples,
     selection: &Examples,
     console: &mut dyn Console,
-) -> Result<Option<RunCaches>, SerinError> {
+) -> Result<Option<RunCaches<B>>, SerinError> {
     // Embeddings alone are computed as fast as they are read back.
     if !options.enabled || model.trunk_layers() == 0 {
         return Ok(None);
@@ -98,6 +98,21 @@ pub(super) fn open<B: Hardware>(
             console.say(&format!("No trunk cache: {}: {error}", folder.display()));
             Ok(None)
         }
+    }
+}
+
+/// How much of the caches a GPU's memory holds, for people.
+pub(super) fn say_memory(memory: &CacheMemory, console: &mut dyn Console) {
+    let CacheMemory { held, total, failure } = memory;
+    let gigabytes = |bytes: &u64| *bytes as f64 / 1e9;
+    let (some, all) = (gigabytes(held), gigabytes(total));
+    console.say(&match held {
+        0 => format!("Trunk cache in GPU memory: none of {all:.2} GB; rows are read from the file."),
+        _ if held == total => format!("Trunk cache in GPU memory: {all:.2} GB, all of it."),
+        _ => format!("Trunk cache in GPU memory: {some:.2} of {all:.2} GB; the rest is read from the file."),
+    });
+    if let Some(failure) = failure {
+        console.say(&format!("warning: there is less GPU memory than the driver said: {failure}"));
     }
 }
 

@@ -172,6 +172,9 @@ impl Run<'_> {
         self.folder.prepare(&recorded, self.options.resume, longer)?;
         if let Some(caches) = caches {
             trainer = trainer.with_trunk_caches(caches.train, caches.selection);
+            if let Some(memory) = trainer.cache_memory() {
+                caches::say_memory(memory, console);
+            }
         }
         if self.options.resume
             && let Some(progress) = self.folder.restore(device, trainer.parts_mut(), console)?

@@ -1,6 +1,9 @@
 //! The training loop: epochs of steps, each followed by an evaluation, until the end, the patience's end, or a stop.
 
+mod caches;
 mod step;
+
+pub use caches::CacheMemory;
 
 use crate::collapse::Collapse;
 use crate::error::TrainError;
@@ -74,8 +77,9 @@ pub struct Trainer<'a, B: Backend> {
     inputs: TrainInputs<'a>,
     schedule: Schedule,
     progress: Progress,
-    train_cache: Option<TrunkCache>,
-    selection_cache: Option<TrunkCache>,
+    train_cache: Option<TrunkCache<B>>,
+    selection_cache: Option<TrunkCache<B>>,
+    cache_memory: Option<CacheMemory>,
     stop: &'a AtomicBool,
 }
 
@@ -107,16 +111,9 @@ impl<'a, B: Backend> Trainer<'a, B> {
             progress,
             train_cache: None,
             selection_cache: None,
+            cache_memory: None,
             stop,
         })
-    }
-
-    /// Uses caches of the frozen trunk's output, which must be empty of anything but this very trunk's.
-    pub fn with_trunk_caches(mut self, train: TrunkCache, selection: TrunkCache) -> Trainer<'a, B> {
-        assert!(self.model.has_frozen_trunk() && !self.inputs.settings.frozen_dropout, "nothing here can be cached");
-        self.train_cache = Some(train);
-        self.selection_cache = Some(selection);
-        self
     }
 
     /// The model and the optimizer, to restore a saved state into; see [`Trainer::set_progress`].
@@ -277,15 +274,6 @@ impl<'a, B: Backend> Trainer<'a, B> {
     fn save_state(&mut self, keeper: &mut dyn Keeper<B>, listener: &mut dyn Listener) -> Result<(), TrainError> {
         listener.flush(self.progress.global_step)?;
         keeper.save_state(self.backend, &mut self.model, &mut self.optimizer, &self.progress)
-    }
-
-    fn notes_of_caches(&mut self, listener: &mut dyn Listener) -> Result<(), TrainError> {
-        for cache in [&mut self.train_cache, &mut self.selection_cache].into_iter().flatten() {
-            if let Some(note) = cache.take_failure() {
-                listener.on(&Event::Note(&note))?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,26 +1,32 @@
-//! The frozen trunk computed once: its output of every example, on disk.
+//! The frozen trunk computed once: its output of every example, on disk and, where a device has memory of its own, there too.
 //!
 //! Frozen layers run without dropout, so their output for an example never changes; from the second epoch on, training and
 //! evaluation start where the trained layers begin. The file holds the rows of all examples end to end in the storage
 //! type, written as the first epoch goes under a partial name and renamed once it is whole and on the disk: what a crash
-//! leaves is never trusted, and swept up by the next run. When the disk fills up, the cache is given up and the run goes
-//! on without it.
+//! leaves is never trusted, and swept up by the next run. When the disk fills up, the file is given up and the run goes
+//! on without it. The device's memory holds the first of these rows, as many as fit, once they were computed or read.
+
+mod file;
+mod resident;
+#[cfg(test)]
+mod tests;
 
 use crate::error::TrainError;
 use crate::examples::Examples;
+use file::{begin, read_exact_at, sweep, write_all_at};
+use resident::Resident;
 use serin_model::{Batch, DropoutContext, Model, Workspace};
-use serin_ops::Backend;
-use std::fs::{File, OpenOptions};
+use serin_ops::{Backend, DeviceError};
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The ending of whole caches.
 pub const CACHE_EXTENSION: &str = "trunk";
-/// The ending of caches that are being filled, or were when their process died.
-const PARTIAL_EXTENSION: &str = "partial";
 
 /// The trunk's output of one set of examples.
-pub struct TrunkCache {
+pub struct TrunkCache<B: Backend> {
     /// Locked while it is partial, so that nobody sweeps it up.
     file: Option<File>,
     whole: PathBuf,
@@ -30,11 +36,22 @@ pub struct TrunkCache {
     row_bytes: usize,
     /// One row an example instead of one a token: the whole encoder is frozen.
     row_per_example: bool,
+    /// By example, whether the file has its rows.
     filled: Vec<bool>,
     missing: usize,
     scratch: Vec<u8>,
-    /// Why the cache was given up, until somebody asks.
+    resident: Option<Resident<B>>,
+    /// Why the file was given up, until somebody asks.
     failure: Option<String>,
+}
+
+/// An example of a micro-batch.
+struct Piece {
+    index: usize,
+    /// Its rows in the cache.
+    rows: Range<usize>,
+    /// The first of them in the workspace.
+    row: usize,
 }
 
 /// Bytes that the trunk's output of `examples` takes.
@@ -43,17 +60,12 @@ pub fn cache_bytes<B: Backend>(model: &Model<B>, examples: &Examples) -> u64 {
     (rows * model.config().hidden * model.dtype().size()) as u64
 }
 
-impl TrunkCache {
+impl<B: Backend> TrunkCache<B> {
     /// Opens the cache of `examples` in `folder`, complete from an earlier run or empty.
     ///
     /// `fingerprint` must name everything the trunk's output depends on: frozen weights, storage type, text settings and
     /// data.
-    pub fn open<B: Backend>(
-        folder: &Path,
-        fingerprint: &str,
-        model: &Model<B>,
-        examples: &Examples,
-    ) -> io::Result<TrunkCache> {
+    pub fn open(folder: &Path, fingerprint: &str, model: &Model<B>, examples: &Examples) -> io::Result<TrunkCache<B>> {
         std::fs::create_dir_all(folder)?;
         sweep(folder)?;
         let whole = folder.join(format!("{fingerprint}.{CACHE_EXTENSION}"));
@@ -73,16 +85,36 @@ impl TrunkCache {
             filled: vec![complete; examples.len()],
             missing: if complete { 0 } else { examples.len() },
             scratch: Vec::new(),
+            resident: None,
             failure: None,
         })
     }
 
-    /// Whether every example is there.
+    /// Holds rows in the device's memory too, as many as `bytes` allow, of micro-batches of at most `at_once` rows. They come
+    /// there as they are computed or first read. Returns the bytes taken.
+    pub(crate) fn hold(
+        &mut self,
+        backend: &B,
+        model: &Model<B>,
+        examples: &Examples,
+        at_once: usize,
+        bytes: usize,
+    ) -> Result<usize, DeviceError> {
+        let rows = model.trunk_rows(examples.tokens(), examples.len());
+        // Rows are gathered by 32-bit numbers.
+        let capacity = rows.min(bytes / self.row_bytes).min(u32::MAX as usize);
+        if capacity > 0 {
+            self.resident = Some(Resident::new(backend, model, capacity, examples.len(), at_once)?);
+        }
+        Ok(capacity * self.row_bytes)
+    }
+
+    /// Whether the file has every example.
     pub fn is_complete(&self) -> bool {
         self.missing == 0 && self.file.is_some()
     }
 
-    /// Why the cache was given up, once.
+    /// Why the file was given up, once.
     pub fn take_failure(&mut self) -> Option<String> {
         self.failure.take()
     }
@@ -90,7 +122,7 @@ impl TrunkCache {
     /// Brings the trunk's output of a micro-batch into the workspace: from the cache if all of it is there, else by
     /// computing it, and then puts it into the cache. `dropout` must be `None` unless this cache is not used at all.
     #[allow(clippy::too_many_arguments)]
-    pub fn trunk<B: Backend>(
+    pub fn trunk(
         &mut self,
         backend: &B,
         model: &Model<B>,
@@ -100,64 +132,68 @@ impl TrunkCache {
         batch: &Batch,
         dropout: Option<&DropoutContext>,
     ) -> Result<(), TrainError> {
-        if self.file.is_some() && indices.iter().all(|&index| self.filled[index as usize]) {
-            match self.load(backend, model, space, examples, indices) {
+        let pieces = self.pieces(examples, indices);
+        if pieces.iter().all(|piece| self.has(piece.index)) {
+            match self.load(backend, model, space, &pieces) {
                 Ok(()) => return Ok(()),
                 Err(error) => self.give_up(&error),
             }
         }
         model.forward_trunk(backend, space, batch, dropout);
-        if self.file.is_some() {
-            self.store(backend, model, space, examples, indices)?;
+        self.store(backend, model, space, &pieces)
+    }
+
+    fn is_resident(&self, index: usize) -> bool {
+        self.resident.as_ref().is_some_and(|resident| resident.has(index))
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.is_resident(index) || (self.file.is_some() && self.filled[index])
+    }
+
+    fn load(&mut self, backend: &B, model: &Model<B>, space: &mut Workspace<B>, pieces: &[Piece]) -> io::Result<()> {
+        // What is gathered needs no other place: it is work that comes in its turn.
+        if pieces.iter().any(|piece| !self.is_resident(piece.index)) {
+            model.begin_trunk(space);
+        }
+        if let Some(resident) = &mut self.resident {
+            resident.gather(backend, model, space, pieces);
+        }
+        for piece in pieces {
+            if self.is_resident(piece.index) {
+                continue;
+            }
+            let Some(file) = &self.file else { continue };
+            self.scratch.resize(piece.rows.len() * self.row_bytes, 0);
+            read_exact_at(file, &mut self.scratch, (piece.rows.start * self.row_bytes) as u64)?;
+            model.write_trunk(backend, space, piece.row, &self.scratch);
+            if let Some(resident) = &mut self.resident {
+                resident.keep(backend, model, space, piece);
+            }
         }
         Ok(())
     }
 
-    fn load<B: Backend>(
-        &mut self,
-        backend: &B,
-        model: &Model<B>,
-        space: &mut Workspace<B>,
-        examples: &Examples,
-        indices: &[u32],
-    ) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut row = 0;
-        for &index in indices {
-            let (first, count) = self.place(examples, index as usize);
-            self.scratch.resize(count * self.row_bytes, 0);
-            read_exact_at(file, &mut self.scratch, (first * self.row_bytes) as u64)?;
-            model.write_trunk(backend, space, row, &self.scratch);
-            row += count;
-        }
-        Ok(())
-    }
-
-    fn store<B: Backend>(
+    fn store(
         &mut self,
         backend: &B,
         model: &Model<B>,
         space: &Workspace<B>,
-        examples: &Examples,
-        indices: &[u32],
+        pieces: &[Piece],
     ) -> Result<(), TrainError> {
-        let mut row = 0;
-        for &index in indices {
-            let (first, count) = self.place(examples, index as usize);
-            if !self.filled[index as usize] {
-                self.scratch.resize(count * self.row_bytes, 0);
-                model.read_trunk(backend, space, row, &mut self.scratch)?;
-                let Some(file) = &self.file else { return Ok(()) };
-                if let Err(error) = write_all_at(file, &self.scratch, (first * self.row_bytes) as u64) {
-                    self.give_up(&error);
-                    return Ok(());
-                }
-                self.filled[index as usize] = true;
-                self.missing -= 1;
-            }
-            row += count;
+        if let Some(resident) = &mut self.resident {
+            pieces.iter().for_each(|piece| resident.keep(backend, model, space, piece));
         }
-        if self.missing == 0
+        if self.file.is_none() || pieces.iter().all(|piece| self.filled[piece.index]) {
+            return Ok(());
+        }
+        // All at once: a device is waited for by every read.
+        let rows = pieces.last().map_or(0, |piece| piece.row + piece.rows.len());
+        self.scratch.resize(rows * self.row_bytes, 0);
+        model.read_trunk(backend, space, 0, &mut self.scratch)?;
+        if let Err(error) = self.write(pieces) {
+            self.give_up(&error);
+        } else if self.missing == 0
             && let Err(error) = self.conclude()
         {
             self.failure = Some(format!("{}: {error}; the cache serves this run only", self.whole.display()));
@@ -165,9 +201,34 @@ impl TrunkCache {
         Ok(())
     }
 
-    /// The first row and the number of rows of an example.
-    fn place(&self, examples: &Examples, index: usize) -> (usize, usize) {
-        if self.row_per_example { (index, 1) } else { (examples.first_token(index), examples.length(index)) }
+    /// Writes what the file lacks of a micro-batch, whose rows are in `scratch`.
+    fn write(&mut self, pieces: &[Piece]) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        for Piece { index, rows, row } in pieces {
+            if !self.filled[*index] {
+                let bytes = &self.scratch[row * self.row_bytes..][..rows.len() * self.row_bytes];
+                write_all_at(file, bytes, (rows.start * self.row_bytes) as u64)?;
+                self.filled[*index] = true;
+                self.missing -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the examples of a micro-batch lie.
+    fn pieces(&self, examples: &Examples, indices: &[u32]) -> Vec<Piece> {
+        let mut row = 0;
+        let piece = |&index: &u32| {
+            let index = index as usize;
+            let (first, count) = match self.row_per_example {
+                true => (index, 1),
+                false => (examples.first_token(index), examples.length(index)),
+            };
+            let piece = Piece { index, rows: first..first + count, row };
+            row += count;
+            piece
+        };
+        indices.iter().map(piece).collect()
     }
 
     /// Makes a whole cache usable by later runs.
@@ -185,69 +246,18 @@ impl TrunkCache {
         self.file = None;
         // The space is worth more than what is in the file, and a whole file that cannot be read is no cache.
         let _ = std::fs::remove_file(&path);
-        self.failure = Some(format!("{}: {error}; going on without the cache", path.display()));
+        let left = match self.resident {
+            Some(_) => "going on with what of the cache is in the device's memory",
+            None => "going on without the cache",
+        };
+        self.failure = Some(format!("{}: {error}; {left}", path.display()));
     }
 }
 
-impl Drop for TrunkCache {
+impl<B: Backend> Drop for TrunkCache<B> {
     fn drop(&mut self) {
         if let Some(partial) = &self.partial {
             let _ = std::fs::remove_file(partial);
         }
     }
-}
-
-/// A new partial file, locked. Two caches of one key can be filled at a time, also by one process: the same examples may train
-/// and select.
-fn begin(folder: &Path, fingerprint: &str) -> io::Result<(File, PathBuf)> {
-    let process = std::process::id();
-    let mut number = 0_u32;
-    loop {
-        let path = folder.join(format!("{fingerprint}.{process}.{number}.{PARTIAL_EXTENSION}"));
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-            Ok(file) => {
-                file.lock()?;
-                return Ok((file, path));
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Removes what dead processes left half filled.
-fn sweep(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == PARTIAL_EXTENSION)
-            && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
-        {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    file.seek(SeekFrom::Start(offset))?;
-    file.read_exact(bytes)
-}
-
-#[cfg(not(unix))]
-fn write_all_at(mut file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    use std::io::{Seek, SeekFrom, Write};
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
 }
