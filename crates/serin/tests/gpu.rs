@@ -2,6 +2,8 @@
 
 #[path = "../../cuda/tests/support/mod.rs"]
 mod gpu;
+#[path = "gpu/moving.rs"]
+mod moving;
 mod support;
 #[path = "gpu/trunk_cache.rs"]
 mod trunk_cache;

@@ -9,8 +9,10 @@ mod data;
 mod keeper;
 mod logs;
 pub mod options;
+mod parts;
 mod recorded;
 mod run_folder;
+mod run_json;
 mod samples;
 mod sentences;
 mod starting_weights;
@@ -21,8 +23,8 @@ pub use console::{Console, Quiet};
 pub(crate) use logs::RunLogs;
 pub use options::{DataOptions, FineTuneOptions, SelectOn, StartingModel, TrunkCacheOptions};
 pub(crate) use recorded::{settings_by_name, shown_settings};
-pub(crate) use run_folder::Longer;
 pub use run_folder::RunFolder;
+pub(crate) use run_json::Longer;
 pub use samples::Sample;
 pub(crate) use starting_weights::StartingWeights;
 
@@ -33,10 +35,12 @@ use base::Base;
 use card::ModelCard;
 use data::{Splits, TokenizedSplits};
 use keeper::FolderKeeper;
+use parts::Parts;
 use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
 use serin_metrics::{EvaluationReport, TweetEvalTask};
 use serin_model::{BuildOptions, Freezing, LossSettings, Model};
+use serin_tensor::DType;
 use serin_train::{
     Ending, Evaluation, Examples, SelectionMetric, TrainInputs, TrainSettings, Trainer, group_table, infer_all,
 };
@@ -146,10 +150,12 @@ impl Run<'_> {
         console: &mut dyn Console,
         stop: &AtomicBool,
     ) -> Result<Outcome, SerinError> {
-        let model = self.build(device)?;
+        let precision = self.options.device.precision;
+        let dtype = self.folder.dtype(device, precision, self.options.resume, console);
+        let model = self.build(device, dtype)?;
         let (train, selection) = (&self.tokenized.train, self.selection());
         let fingerprint = self.base.fingerprint();
-        let recorded = self.recorded_settings(device, &model, &fingerprint);
+        let mut recorded = self.recorded_settings(&model, &fingerprint);
         let caches = match self.settings.frozen_dropout {
             true => None,
             false => caches::open(&self.options.trunk_cache, self.base, device, &model, train, selection, console)?,
@@ -176,11 +182,8 @@ impl Run<'_> {
                 caches::say_memory(memory, console);
             }
         }
-        if self.options.resume
-            && let Some(progress) = self.folder.restore(device, trainer.parts_mut(), console)?
-        {
-            trainer.set_progress(progress);
-        }
+        let parts = self.go_on(device, &mut trainer, console)?;
+        recorded.insert("isa".into(), parts.describe().into());
         self.say_groups(device, &mut trainer, console);
         let mut keeper = FolderKeeper { folder: self.folder, base: self.base, card: self.card(&recorded) };
         let settings = self.settings;
@@ -200,9 +203,30 @@ impl Run<'_> {
         Ok(Outcome { ending, best, test, samples: self.samples(device, &model)? })
     }
 
-    fn build<B: Hardware>(&self, device: &B) -> Result<Model<B>, SerinError> {
+    /// Puts the state of a run that is resumed back, and records what computes from here on.
+    fn go_on<B: Hardware>(
+        &self,
+        device: &B,
+        trainer: &mut Trainer<'_, B>,
+        console: &mut dyn Console,
+    ) -> Result<Parts, SerinError> {
+        if self.options.resume
+            && let Some(progress) = self.folder.restore(device, trainer.parts_mut(), console)?
+        {
+            trainer.set_progress(progress);
+        }
+        let step = trainer.progress().global_step;
+        let parts = self.folder.begin_part(step, &device.arithmetic(), console)?;
+        if parts.left_at(step).is_some() && trainer.has_trunk_caches() {
+            console.say(
+                "What was cached of the frozen layers there does not serve here: there is a trunk cache for each.",
+            );
+        }
+        Ok(parts)
+    }
+
+    fn build<B: Hardware>(&self, device: &B, dtype: DType) -> Result<Model<B>, SerinError> {
         let freezing = self.options.freeze_layers.map_or(Freezing::Nothing, Freezing::Layers);
-        let dtype = self.options.device.precision.dtype(device);
         let mut source = self.base.source();
         let config = self.base.config().clone();
         Ok(Model::build(device, config, source.as_mut(), BuildOptions { freezing, dtype })?)
@@ -243,8 +267,9 @@ impl Run<'_> {
         }
     }
 
-    /// What decides the result, by name: recorded for the model card and to check a resumed run against.
-    fn recorded_settings<B: Hardware>(&self, device: &B, model: &Model<B>, fingerprint: &str) -> Map<String, Value> {
+    /// What decides the result but for what computes it, by name: recorded for the model card and to check a resumed run
+    /// against.
+    fn recorded_settings<B: Hardware>(&self, model: &Model<B>, fingerprint: &str) -> Map<String, Value> {
         let mut settings = settings_by_name(self.settings);
         let [hidden, attention, classifier] =
             [model.config().hidden_dropout, model.config().attention_dropout, model.config().classifier_dropout];
@@ -255,7 +280,6 @@ impl Run<'_> {
             ("model_fingerprint", json!(fingerprint)),
             ("freeze_layers", json!(self.options.freeze_layers)),
             ("precision", json!(model.dtype().to_string())),
-            ("isa", json!(device.arithmetic())),
             ("text", json!(self.base.text)),
             ("labels", json!(self.base.config().labels)),
             ("problem_type", json!(self.base.config().problem_type().hugging_face_name())),

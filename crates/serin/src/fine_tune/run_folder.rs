@@ -1,10 +1,10 @@
-//! A run's output folder: where things lie, whose it is, and whether a resumed run is the same run.
+//! A run's output folder: where things lie and whose it is.
 //!
 //! ```text
 //! OUT/
 //!   best/                the best model, a folder that `transformers` opens
 //!   state/               trained weights, moments and progress, to resume from
-//!   run.json             what the run was asked to compute
+//!   run.json             what the run was asked to compute, and what computed it
 //!   train_log.jsonl      one line a step that is logged, one an epoch
 //!   trainer_state.json   the same as Hugging Face's Trainer keeps it
 //!   all_results.json     the results, at the end
@@ -14,29 +14,13 @@
 use super::console::Console;
 use crate::error::SerinError;
 use crate::pretrained::BEST_FOLDER;
-use serde_json::{Map, Value};
 use serin_checkpoint::model::{FolderContents, ModelParameters, RECORDED_FILE, RecordedText, save_model_folder};
-use serin_checkpoint::save::write_json_atomic;
 use serin_model::{Model, ParameterSource};
 use serin_ops::Backend;
 use serin_tensor::DType;
 use serin_text::Tokenizer;
 use serin_train::{Optimizer, Progress, TrainError, has_state, load_state};
 use std::path::{Path, PathBuf};
-
-/// The setting that may grow when a run is resumed.
-const EPOCHS: &str = "num_train_epochs";
-
-/// What more epochs are to a run that is resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Longer {
-    /// The same run, but longer.
-    Fine,
-    /// Another run: the learning rates of its first steps would be others.
-    OtherRates,
-    /// Another run, like any other change.
-    Refused,
-}
 
 /// The layout above.
 #[derive(Clone, Debug)]
@@ -98,12 +82,12 @@ impl RunFolder {
         self.root.join("all_results.json")
     }
 
-    fn settings(&self) -> PathBuf {
+    pub(super) fn settings(&self) -> PathBuf {
         self.root.join("run.json")
     }
 
     /// Whether a run has been here.
-    fn holds_a_run(&self) -> bool {
+    pub(super) fn holds_a_run(&self) -> bool {
         self.settings().exists() || self.best().exists()
     }
 
@@ -117,22 +101,6 @@ impl RunFolder {
              --output-dir keeps it",
             self.root.display()
         )))
-    }
-
-    /// Makes sure that a resumed run is the same, or clears an older one away and records what this one computes.
-    pub(crate) fn prepare(
-        &self,
-        settings: &Map<String, Value>,
-        resume: bool,
-        longer: Longer,
-    ) -> Result<(), SerinError> {
-        if resume && self.holds_a_run() {
-            return self.check_settings(settings, longer);
-        }
-        if self.holds_a_run() {
-            self.clear()?;
-        }
-        self.write_settings(settings)
     }
 
     /// Puts the state of the run to be resumed back, and says so; `None` where nothing was saved yet.
@@ -177,7 +145,7 @@ impl RunFolder {
     ///
     /// Everything is moved aside before anything is deleted: after a crash in the middle, each part is whole or not there.
     /// The settings go first, so that nobody goes on with what is left.
-    fn clear(&self) -> Result<(), SerinError> {
+    pub(super) fn clear(&self) -> Result<(), SerinError> {
         let aside = self.aside();
         self.remove_aside()?;
         std::fs::create_dir(&aside).map_err(|error| cannot_remove(&aside, &error))?;
@@ -202,62 +170,10 @@ impl RunFolder {
             _ => Ok(()),
         }
     }
-
-    /// Records what the run computes.
-    fn write_settings(&self, settings: &Map<String, Value>) -> Result<(), SerinError> {
-        Ok(write_json_atomic(&self.settings(), settings)?)
-    }
-
-    /// Refuses to resume with other settings, by the names of those that changed. More epochs may be fine: then they are
-    /// recorded.
-    fn check_settings(&self, settings: &Map<String, Value>, longer: Longer) -> Result<(), SerinError> {
-        let path = self.settings();
-        let fail = |error: String| SerinError::Usage(format!("{}: {error}", path.display()));
-        let text = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
-        let mut stored: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
-        let epochs = |settings: &Map<String, Value>| settings.get(EPOCHS).and_then(Value::as_u64);
-        let grows = epochs(&stored) < epochs(settings);
-        if let Some(more) = settings.get(EPOCHS).filter(|_| grows && longer == Longer::Fine) {
-            stored.insert(EPOCHS.to_owned(), more.clone());
-        }
-        let mut changed = Vec::new();
-        compare("", &stored, settings, &mut changed);
-        if changed.is_empty() {
-            return if grows { self.write_settings(settings) } else { Ok(()) };
-        }
-        let why = if grows && longer == Longer::OtherRates {
-            "\nhint: this learning rate schedule ends with the last epoch, so with more epochs all steps so far would have \
-             had other rates; only a run with --lr-scheduler-type constant can be made longer"
-        } else {
-            ""
-        };
-        Err(SerinError::Usage(format!(
-            "cannot resume the run in {}: its settings differ\n  {}{why}\nhint: start it with the old settings, or a new \
-             run in another --output-dir",
-            self.root.display(),
-            changed.join("\n  ")
-        )))
-    }
 }
 
 fn cannot_remove(path: &Path, error: &std::io::Error) -> SerinError {
     SerinError::Usage(format!("{}: cannot remove it: {error}", path.display()))
-}
-
-/// Collects "name: was A, now B" for every leaf that differs.
-fn compare(prefix: &str, old: &Map<String, Value>, new: &Map<String, Value>, changed: &mut Vec<String>) {
-    let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
-    for key in keys {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match (old.get(key), new.get(key)) {
-            (Some(Value::Object(old)), Some(Value::Object(new))) => compare(&name, old, new, changed),
-            (old, new) if old != new => {
-                let show = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
-                changed.push(format!("{name}: was {}, now {}", show(old), show(new)));
-            }
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]

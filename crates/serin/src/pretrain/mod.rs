@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use serin_checkpoint::save::write_json_atomic;
 use serin_corpus::{Corpus, CorpusError, CorpusSettings, Masking, TRAIN, TokenizeReport, VALIDATION};
 use serin_model::{BuildOptions, Freezing, Model};
+use serin_tensor::DType;
 use serin_train::{Ending, PretrainInputs, Pretrainer, group_table};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -116,8 +117,9 @@ impl Run<'_> {
         stop: &AtomicBool,
     ) -> Result<(Ending, Option<f64>), SerinError> {
         let options = self.options;
-        let model = self.build(device)?;
-        let recorded = self.recorded_settings(device, &model, train, held_out);
+        let dtype = self.folder.dtype(device, options.device.precision, options.resume, console);
+        let model = self.build(device, dtype)?;
+        let mut recorded = self.recorded_settings(&model, train, held_out);
         let inputs = PretrainInputs {
             settings: options.settings.clone(),
             masking: Masking::new(&self.base.tokenizer, options.mlm_probability, options.settings.seed)?,
@@ -135,6 +137,9 @@ impl Run<'_> {
         {
             trainer.set_progress(progress);
         }
+        let step = trainer.progress().global_step;
+        let parts = self.folder.begin_part(step, &device.arithmetic(), console)?;
+        recorded.insert("isa".into(), parts.describe().into());
         self.say_groups(device, &mut trainer, console);
         let (settings, progress) = (&options.settings, trainer.progress());
         let (every, tensorboard) = (options.logging_steps, options.tensorboard);
@@ -157,8 +162,7 @@ impl Run<'_> {
         Ok((ending, stopping.best))
     }
 
-    fn build<B: Hardware>(&self, device: &B) -> Result<Model<B>, SerinError> {
-        let dtype = self.options.device.precision.dtype(device);
+    fn build<B: Hardware>(&self, device: &B, dtype: DType) -> Result<Model<B>, SerinError> {
         let (config, options) =
             (self.base.weights.config().clone(), BuildOptions { freezing: Freezing::Nothing, dtype });
         Ok(Model::build(device, config, self.base.source().as_mut(), options)?)
@@ -172,10 +176,10 @@ impl Run<'_> {
         }
     }
 
-    /// What decides the result, by name: recorded for the model card and to check a resumed run against.
+    /// What decides the result but for what computes it, by name: recorded for the model card and to check a resumed run
+    /// against.
     fn recorded_settings<B: Hardware>(
         &self,
-        device: &B,
         model: &Model<B>,
         train: &Corpus,
         held_out: &Corpus,
@@ -200,7 +204,6 @@ impl Run<'_> {
             ("model_fingerprint", json!(self.base.fingerprint())),
             ("shape", json!(shape)),
             ("precision", json!(model.dtype().to_string())),
-            ("isa", json!(device.arithmetic())),
             ("mlm_probability", json!(self.options.mlm_probability)),
             ("max_length", json!(self.corpus.max_length)),
             ("packing", json!(self.corpus.packing)),
