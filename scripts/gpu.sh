@@ -164,11 +164,12 @@ serin() { "$serin" "$@"; }
 
 rm -f "$out/quick"
 size=base frozen=9 texts=64 steps=32 torch_steps=20 together=5 sentences=100 epochs=12 seconds=10 tokens=17088
-samples=() sentences_model=() training_samples=()
+samples=() shapes=() sentences_model=() training_samples=()
 if [ -n "$quick" ]; then
     touch "$out/quick"
     size=tiny frozen=3 texts=4 steps=2 torch_steps=2 together=1 sentences=3 epochs=2 seconds=0.1 tokens=300
     samples=(--max-samples 20)
+    shapes=(--shapes 4x32)
     training_samples=(--max-train-samples 24 --max-eval-samples 16)
     sentences_model=(--model "$work/tiny/model" --batch-size 4)
 fi
@@ -229,7 +230,7 @@ speed() {
         --freeze-layers "$frozen" "${micro[@]}" --json "$out/bench-step.json"
     step bench-ops "${bench[@]}" ops --tokens "$tokens" --json "$out/bench-ops.json"
     step bench-layers "${bench[@]}" layers --tokens "$tokens" --freeze-layers "$frozen" --json "$out/bench-layers.json"
-    step bench-inference "${bench[@]}" inference --json "$out/bench-inference.json"
+    step bench-inference "${bench[@]}" inference "${shapes[@]}" --json "$out/bench-inference.json"
 }
 
 recipe() {
