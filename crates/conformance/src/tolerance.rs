@@ -11,8 +11,12 @@ use serin_tensor::DType;
 pub(crate) const U: f64 = 1.0 / (1u64 << 24) as f64;
 /// The slope of no activation is larger: GELU's, near x = √2.
 pub(crate) const STEEPEST: f64 = 1.13;
-/// Roundoffs that an activation may lose relative to its argument, and its derivative absolutely.
-pub(crate) const ACTIVATION: f64 = 8.0 * U;
+/// What an activation may lose relative to its argument, and its derivative absolutely: 8 roundoffs of the arithmetic; where
+/// rounding to bf16 follows, 1/512 of that rounding.
+pub(crate) fn of_activation(dtype: DType) -> f64 {
+    if dtype == DType::BF16 { dtype.unit_roundoff() / 512.0 } else { 8.0 * U }
+}
+
 /// λ.
 const DEVIATIONS: f64 = 6.0;
 

@@ -21,6 +21,8 @@ pub(crate) struct Output {
 /// One run on a backend. A device that fails ends the run: there is nothing to compare.
 pub(crate) struct Trial<'a, B: Backend> {
     backend: &'a B,
+    /// Whether activations lie as the backend likes them best ([`Backend::activations`]), else row-major.
+    in_its_order: bool,
     read: fn(&B, &B::Buffer) -> Vec<f64>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) seconds: f64,
@@ -37,7 +39,12 @@ impl<'a, B: Backend> Trial<'a, B> {
 
     /// With another way to read: the reference's values are f64.
     pub(crate) fn reading(backend: &'a B, read: fn(&B, &B::Buffer) -> Vec<f64>) -> Trial<'a, B> {
-        Trial { backend, read, outputs: Vec::new(), seconds: 0.0 }
+        Trial { backend, in_its_order: false, read, outputs: Vec::new(), seconds: 0.0 }
+    }
+
+    /// With activations in the backend's own order.
+    pub(crate) fn in_its_order(self) -> Trial<'a, B> {
+        Trial { in_its_order: true, ..self }
     }
 
     /// A buffer to read. NaN lies behind: whoever computes with it gets NaN.
@@ -55,10 +62,37 @@ impl<'a, B: Backend> Trial<'a, B> {
         self.guarded(dtype, &vec![f32::NAN; len], GUARD)
     }
 
+    /// [`Trial::input`] of activations, rows of `width`.
+    pub(crate) fn input_rows(&self, dtype: DType, values: &[f32], width: usize) -> B::Buffer {
+        self.guarded_rows(dtype, values, width, f32::NAN)
+    }
+
+    /// [`Trial::updated`] of activations, rows of `width`.
+    pub(crate) fn updated_rows(&self, dtype: DType, values: &[f32], width: usize) -> B::Buffer {
+        self.guarded_rows(dtype, values, width, GUARD)
+    }
+
+    /// [`Trial::output`] of activations, `rows` of `width`.
+    pub(crate) fn output_rows(&self, dtype: DType, rows: usize, width: usize) -> B::Buffer {
+        self.guarded_rows(dtype, &vec![f32::NAN; rows * width], width, GUARD)
+    }
+
     fn guarded(&self, dtype: DType, values: &[f32], guard: f32) -> B::Buffer {
-        let all: Vec<f32> = values.iter().copied().chain([guard; GUARDS]).collect();
-        let mut buffer = self.backend.buffer(dtype, all.len()).unwrap_or_else(|error| panic!("{error}"));
-        self.backend.write(&mut buffer, 0, &all);
+        let buffer = self.backend.buffer(dtype, values.len() + GUARDS);
+        self.filled(buffer.unwrap_or_else(|error| panic!("{error}")), values, guard)
+    }
+
+    fn guarded_rows(&self, dtype: DType, values: &[f32], width: usize, guard: f32) -> B::Buffer {
+        if !self.in_its_order {
+            return self.guarded(dtype, values, guard);
+        }
+        let buffer = self.backend.activations(dtype, values.len().div_ceil(width.max(1)) + GUARDS, width);
+        self.filled(buffer.unwrap_or_else(|error| panic!("{error}")), values, guard)
+    }
+
+    fn filled(&self, mut buffer: B::Buffer, values: &[f32], guard: f32) -> B::Buffer {
+        let guards = vec![guard; self.backend.len(&buffer) - values.len()];
+        self.backend.write(&mut buffer, 0, &[values, &guards].concat());
         buffer
     }
 

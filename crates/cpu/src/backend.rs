@@ -8,7 +8,7 @@ use serin_ops::{
     Activation, AdamwSlot, AdamwStep, AttentionShape, Backend, DeviceError, Dropout, EmbeddingTables, GradientNorm,
     InputGradient, LossKind, Norm,
 };
-use serin_tensor::{AlignedBuffer, DType};
+use serin_tensor::{AlignedBuffer, BLOCK, DType};
 
 /// How to run on the CPU.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,15 @@ impl Backend for Cpu {
         Ok(AlignedBuffer::zeroed(dtype, len))
     }
 
+    fn activations(&self, dtype: DType, rows: usize, width: usize) -> Result<AlignedBuffer, DeviceError> {
+        let whole = width > 0 && width.is_multiple_of(BLOCK);
+        let in_blocks = whole && dtype == DType::BF16 && self.isa.avx512_bf16.is_some();
+        Ok(match in_blocks {
+            true => AlignedBuffer::in_blocks(dtype, rows, width),
+            false => AlignedBuffer::zeroed(dtype, rows * width),
+        })
+    }
+
     fn len(&self, buffer: &AlignedBuffer) -> usize {
         buffer.len()
     }
@@ -85,13 +94,12 @@ impl Backend for Cpu {
     }
 
     fn read_bytes(&self, buffer: &AlignedBuffer, offset: usize, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        bytes.copy_from_slice(&buffer.as_bytes()[offset * buffer.dtype().size()..][..bytes.len()]);
+        rows::read_bytes(buffer, offset, bytes);
         Ok(())
     }
 
     fn write_bytes(&self, buffer: &mut AlignedBuffer, offset: usize, bytes: &[u8]) {
-        let size = buffer.dtype().size();
-        buffer.as_mut_bytes()[offset * size..][..bytes.len()].copy_from_slice(bytes);
+        rows::write_bytes(buffer, offset, bytes);
     }
 
     fn copy(&self, from: &AlignedBuffer, from_offset: usize, to: &mut AlignedBuffer, to_offset: usize, len: usize) {

@@ -6,6 +6,7 @@ mod backend;
 pub mod ceiling;
 mod gemm;
 mod isa;
+mod matrix;
 mod rows;
 mod simd;
 mod threads;

@@ -55,24 +55,24 @@ impl<B: Backend> LayerActivations<B> {
         let rows = if first_row == Some(true) { capacity.sequences } else { capacity.tokens };
         let parts = if first_row == Some(true) { 2 } else { 3 };
         let (hidden, inner) = (config.hidden, config.intermediate);
-        let storage = |len| backend.buffer(dtype, len);
+        let storage = |rows, width| backend.activations(dtype, rows, width);
         let saved = |len| if training { backend.buffer(DType::F32, len).map(Some) } else { Ok(None) };
         let first = || match first_row {
             Some(false) => Ok(None),
-            _ => backend.buffer(dtype, capacity.sequences * hidden).map(Some),
+            _ => storage(capacity.sequences, hidden).map(Some),
         };
         Ok(LayerActivations {
-            projected: storage(capacity.tokens * parts * hidden)?,
+            projected: storage(capacity.tokens, parts * hidden)?,
             first_input: first()?,
             first_query: first()?,
             log_sum_exp: saved(rows * config.heads)?,
-            context: storage(rows * hidden)?,
-            attention_sum: storage(rows * hidden)?,
+            context: storage(rows, hidden)?,
+            attention_sum: storage(rows, hidden)?,
             attention_statistics: saved(rows * 2)?,
-            attended: storage(rows * hidden)?,
-            pre_activation: if training { Some(storage(rows * inner)?) } else { None },
-            activated: storage(rows * inner)?,
-            output_sum: storage(rows * hidden)?,
+            attended: storage(rows, hidden)?,
+            pre_activation: if training { Some(storage(rows, inner)?) } else { None },
+            activated: storage(rows, inner)?,
+            output_sum: storage(rows, hidden)?,
             output_statistics: saved(rows * 2)?,
         })
     }
@@ -142,16 +142,16 @@ impl<B: Backend> Gradients<B> {
         capacity: Capacity,
     ) -> Result<Gradients<B>, ModelError> {
         let Capacity { tokens, sequences } = capacity;
-        let storage = |len| backend.buffer(dtype, len);
+        let storage = |width| backend.activations(dtype, tokens, width);
         let single = |len| backend.buffer(DType::F32, len);
         let (hidden, labels) = (config.hidden, config.labels.len());
         Ok(Gradients {
-            hidden: [storage(tokens * hidden)?, storage(tokens * hidden)?],
-            dropped: storage(tokens * hidden)?,
-            context: storage(tokens * hidden)?,
-            projected: storage(tokens * 3 * hidden)?,
-            inner: storage(tokens * config.intermediate)?,
-            first: storage(sequences * hidden)?,
+            hidden: [storage(hidden)?, storage(hidden)?],
+            dropped: storage(hidden)?,
+            context: storage(hidden)?,
+            projected: storage(3 * hidden)?,
+            inner: storage(config.intermediate)?,
+            first: backend.activations(dtype, sequences, hidden)?,
             head: [single(sequences * hidden)?, single(sequences * hidden)?],
             logits: single(sequences * labels)?,
             targets: single(sequences * labels)?,

@@ -151,7 +151,7 @@ impl<B: Backend> Model<B> {
             Freezing::All => 0,
             _ => self.config.layers - self.trunk_layers(),
         };
-        let rows = || backend.buffer(self.dtype, tokens.max(sequences) * self.config.hidden);
+        let rows = || backend.activations(self.dtype, tokens.max(sequences), self.config.hidden);
         let layer = |first_row, training| {
             LayerActivations::plan(backend, &self.config, self.dtype, capacity, first_row, training)
         };
@@ -159,12 +159,11 @@ impl<B: Backend> Model<B> {
             .map(|index| layer(Some(self.config.goes_on_with_first_rows(index)), true))
             .collect::<Result<Vec<_>, _>>()?;
         let trains = self.freezing != Freezing::All;
-        let embedding_rows = tokens * self.config.hidden;
         Ok(Workspace {
             placed: Placed::plan(backend, capacity)?,
             capacity,
             embedding: EmbeddingActivations {
-                sum: backend.buffer(self.dtype, embedding_rows)?,
+                sum: backend.activations(self.dtype, tokens, self.config.hidden)?,
                 statistics: match self.freezing {
                     Freezing::Nothing => Some(backend.buffer(DType::F32, tokens * 2)?),
                     _ => None,

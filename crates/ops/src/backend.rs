@@ -1,7 +1,7 @@
 //! The seam between model and machine: the ops of post-layer-norm encoders, forward and backward.
 //!
 //! Conventions of every method:
-//! - Buffers are row-major and hold at least the elements that the stated shape needs; what lies beyond is left alone.
+//! - Buffers are row-major, but for [`Backend::activations`] ones, and hold at least the elements that the stated shape needs; what lies beyond is left alone.
 //! - *Activations* are buffers of one storage type a call (`F32`, `BF16` or `F16`); *parameters, gradients of parameters,
 //!   statistics, logits and losses* are `F32`. Arithmetic, sums and statistics are in f32 whatever the storage.
 //! - `rows` may be 0 (nothing happens). A wrong shape or type is a bug of the caller and panics.
@@ -141,6 +141,14 @@ pub trait Backend: Sized + Send + Sync + 'static {
     }
     /// `len` zeros.
     fn buffer(&self, dtype: DType, len: usize) -> Result<Self::Buffer, DeviceError>;
+    /// Zeros for activations `[rows, width]`, in whatever order of elements the device likes best. Host copies see rows of
+    /// `width` one after the other; [`Backend::len`] may count more rows than asked for.
+    ///
+    /// Every op takes such buffers where it takes activations, but the losses. One may use them for a smaller width than
+    /// they were made for, and the next op must then name the same.
+    fn activations(&self, dtype: DType, rows: usize, width: usize) -> Result<Self::Buffer, DeviceError> {
+        self.buffer(dtype, rows * width)
+    }
     /// The number of elements of a buffer.
     fn len(&self, buffer: &Self::Buffer) -> usize;
     /// The storage type of a buffer.

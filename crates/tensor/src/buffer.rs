@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // owns raw memory: alignment beyond what Vec gives
 
-use crate::{DType, Element};
+use crate::{DType, Element, Order};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -17,6 +17,8 @@ pub struct AlignedBuffer {
     layout: Layout,
     dtype: DType,
     len: usize,
+    /// The width of a matrix in blocks; else elements are in their own order.
+    blocks: Option<usize>,
 }
 
 // SAFETY: the buffer owns its memory exclusively and hands out access only through `&self` and `&mut self`.
@@ -38,7 +40,26 @@ impl AlignedBuffer {
         advise_huge_pages(start, size);
         // SAFETY: `size` bytes from `start` were just allocated.
         unsafe { start.as_ptr().write_bytes(0, size) };
-        AlignedBuffer { start, layout, dtype, len }
+        AlignedBuffer { start, layout, dtype, len, blocks: None }
+    }
+
+    /// Room for a matrix of `rows` by `width` zeros that lies in blocks, as [`Order::blocks`] says; its length is all of them.
+    ///
+    /// Of such a buffer only [`AlignedBuffer::elements`] give a view: who takes them must ask for their order.
+    pub fn in_blocks(dtype: DType, rows: usize, width: usize) -> AlignedBuffer {
+        let mut buffer = AlignedBuffer::zeroed(dtype, Order::blocks(width).len(rows));
+        buffer.blocks = Some(width);
+        buffer
+    }
+
+    /// The order of a matrix of this width in the buffer.
+    pub fn order(&self, width: usize) -> Order {
+        if self.blocks.is_some() { Order::blocks(width) } else { Order::rows(width) }
+    }
+
+    /// The width that a buffer in blocks was made for.
+    pub fn blocks(&self) -> Option<usize> {
+        self.blocks
     }
 
     /// A buffer holding a copy of `values`.
@@ -63,29 +84,45 @@ impl AlignedBuffer {
         self.dtype
     }
 
-    /// All elements. Panics when `T` is not the buffer's type: a bug of the caller.
+    /// All elements. Panics when `T` is not the buffer's type or the buffer is in blocks: a bug of the caller.
     pub fn as_slice<T: Element>(&self) -> &[T] {
+        self.assert_in_order();
+        self.elements()
+    }
+
+    /// All elements, to write. Panics as [`AlignedBuffer::as_slice`].
+    pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+        self.assert_in_order();
+        self.elements_mut()
+    }
+
+    /// All elements in the order in which they lie. Panics when `T` is not the buffer's type: a bug of the caller.
+    pub fn elements<T: Element>(&self) -> &[T] {
         assert_eq!(T::DTYPE, self.dtype, "buffer read as another type");
         // SAFETY: `len` elements of T's size lie in the allocation, aligned to 64 bytes, initialised (zeroed), and T is Pod.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast::<T>(), self.len) }
     }
 
-    /// All elements, to write. Panics when `T` is not the buffer's type: a bug of the caller.
-    pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+    /// All elements in the order in which they lie, to write. Panics as [`AlignedBuffer::elements`].
+    pub fn elements_mut<T: Element>(&mut self) -> &mut [T] {
         assert_eq!(T::DTYPE, self.dtype, "buffer written as another type");
-        // SAFETY: as in `as_slice`, and `&mut self` excludes every other access.
+        // SAFETY: as in `elements`, and `&mut self` excludes every other access.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast::<T>(), self.len) }
+    }
+
+    fn assert_in_order(&self) {
+        assert!(self.blocks.is_none(), "a matrix in blocks taken for a row of elements");
     }
 }
 
 impl AlignedBuffer {
-    /// The elements' bytes, in the machine's order.
+    /// The bytes of [`AlignedBuffer::elements`], in the machine's order.
     pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: the first `len * size` bytes are initialised plain numbers.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len * self.dtype.size()) }
     }
 
-    /// The elements' bytes, to write; every bit pattern is a valid element.
+    /// The bytes of [`AlignedBuffer::elements`], to write; every bit pattern is a valid element.
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
         // SAFETY: as in `as_bytes`, and `&mut self` excludes every other access.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len * self.dtype.size()) }
@@ -129,6 +166,21 @@ mod tests {
             assert_eq!(values.as_ptr() as usize % CACHE_LINE, 0);
             assert!(values.iter().all(|&value| value == 0.0));
         }
+    }
+
+    #[test]
+    fn a_matrix_in_blocks_has_whole_groups_of_rows() {
+        let mut buffer = AlignedBuffer::in_blocks(DType::F32, 33, 64);
+        assert_eq!((buffer.len(), buffer.blocks()), (64 * 64, Some(64)));
+        assert_eq!((buffer.order(64), buffer.order(32)), (Order::blocks(64), Order::blocks(32)));
+        buffer.elements_mut::<f32>().fill(1.0);
+        assert_eq!(AlignedBuffer::zeroed(DType::F32, 64).order(64), Order::rows(64));
+    }
+
+    #[test]
+    #[should_panic(expected = "taken for a row of elements")]
+    fn a_matrix_in_blocks_is_no_slice() {
+        AlignedBuffer::in_blocks(DType::F32, 1, 32).as_slice::<f32>();
     }
 
     #[test]

@@ -28,14 +28,14 @@ impl Case for ActivationBackward {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
-        let saved = trial.input(self.dtype, &self.saved);
-        let mut d = trial.updated(self.dtype, &self.d);
+        let saved = trial.input_rows(self.dtype, &self.saved, width);
+        let mut d = trial.updated_rows(self.dtype, &self.d, width);
         trial.call(|backend| backend.activation_backward(self.activation, &saved, rows, width, &mut d));
         trial.keep("d", &d, rows * width);
     }
 
     fn tolerances(&self, expected: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let errors = self.d.iter().map(|&d| derivative_error(self.activation, f64::from(d.abs()), 0.0));
+        let errors = self.d.iter().map(|&d| derivative_error(self.dtype, self.activation, f64::from(d.abs()), 0.0));
         vec![stored_all(self.dtype, &expected[0], errors)]
     }
 }

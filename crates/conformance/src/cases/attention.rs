@@ -125,12 +125,14 @@ impl Case for Attention {
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let Sequences { dtype, shape, dropout, .. } = self.sequences;
         let queries = self.sequences.queries();
-        let q = trial.input(dtype, &self.sequences.q);
+        let width = shape.width();
+        let q_width = if self.sequences.first_only { width } else { 3 * width };
+        let q = trial.input_rows(dtype, &self.sequences.q, q_width);
         let sequences = trial.sequences(&self.sequences.offsets);
-        let mut out = trial.updated(dtype, &vec![0.0; queries * shape.width()]);
+        let mut out = trial.updated_rows(dtype, &vec![0.0; queries * width], width);
         let mut saved = self.training.then(|| trial.updated(DType::F32, &vec![0.0; queries * shape.heads]));
         if self.sequences.first_only {
-            let kv = trial.input(dtype, &self.sequences.kv);
+            let kv = trial.input_rows(dtype, &self.sequences.kv, 2 * width);
             let saved = saved.as_mut();
             trial.call(|backend| backend.first_row_attention(&q, &kv, &sequences, shape, dropout, saved, &mut out));
         } else {
@@ -199,15 +201,17 @@ impl Case for AttentionBackward {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let Sequences { dtype, shape, dropout, .. } = self.sequences;
-        let [d_out, q, out] = [&self.d_out, &self.sequences.q, &self.out].map(|values| trial.input(dtype, values));
+        let (rows, width) = (self.sequences.rows(), shape.width());
+        let [d_out, out] = [&self.d_out, &self.out].map(|values| trial.input_rows(dtype, values, width));
+        let q_width = if self.sequences.first_only { width } else { 3 * width };
+        let q = trial.input_rows(dtype, &self.sequences.q, q_width);
         let saved = trial.input(DType::F32, &self.log_sum_exp);
         let sequences = trial.sequences(&self.sequences.offsets);
-        let (rows, width) = (self.sequences.rows(), shape.width());
         if self.sequences.first_only {
-            let kv = trial.input(dtype, &self.sequences.kv);
+            let kv = trial.input_rows(dtype, &self.sequences.kv, 2 * width);
             let count = self.sequences.count() * width;
-            let mut d_q = trial.updated(dtype, &vec![0.0; count]);
-            let mut d_kv = trial.output(dtype, rows * 2 * width);
+            let mut d_q = trial.updated_rows(dtype, &vec![0.0; count], width);
+            let mut d_kv = trial.output_rows(dtype, rows, 2 * width);
             trial.call(|backend| {
                 let (d_q, d_kv) = (&mut d_q, &mut d_kv);
                 backend
@@ -216,7 +220,7 @@ impl Case for AttentionBackward {
             trial.keep("d_q", &d_q, count);
             trial.keep("d_kv", &d_kv, rows * 2 * width);
         } else {
-            let mut d_qkv = trial.output(dtype, rows * 3 * width);
+            let mut d_qkv = trial.output_rows(dtype, rows, 3 * width);
             trial.call(|backend| {
                 backend.attention_backward(&d_out, &q, &out, &saved, &sequences, shape, dropout, &mut d_qkv);
             });

@@ -33,7 +33,7 @@ impl Case for DropoutCase {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
-        let mut x = trial.updated(self.dtype, &self.x);
+        let mut x = trial.updated_rows(self.dtype, &self.x, width);
         trial.call(|backend| backend.dropout(&mut x, self.dropout, rows, width));
         trial.keep("x", &x, rows * width);
     }

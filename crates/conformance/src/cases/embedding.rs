@@ -40,7 +40,7 @@ impl Case for Embed {
         let token_type = self.token_type.as_ref().map(|table| trial.input(from, table));
         let [ids, positions, types] =
             [(VOCAB, 1), (POSITIONS, 2), (TYPES, 3)].map(|(count, seed)| trial.indices(&choices(count, rows, seed)));
-        let mut out = trial.output(to, rows * width);
+        let mut out = trial.output_rows(to, rows, width);
         trial.call(|backend| {
             let tables = EmbeddingTables { word: &word, position: &position, token_type: token_type.as_ref() };
             backend.embed(tables, &ids, &positions, &types, rows, width, &mut out);
@@ -74,7 +74,7 @@ impl Case for EmbedBackward {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
-        let d_out = trial.input(self.dtype, &self.d_out);
+        let d_out = trial.input_rows(self.dtype, &self.d_out, width);
         let positions = trial.indices(&choices(POSITIONS, rows, 1));
         let mut d_table = trial.updated(DType::F32, &self.before);
         trial.call(|backend| backend.embed_backward(&d_out, &positions, rows, width, &mut d_table));

@@ -38,11 +38,11 @@ impl Case for AddLayerNorm {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
-        let mut x = trial.updated(self.dtype, &self.x);
-        let residual = self.residual.as_ref().map(|residual| trial.input(self.dtype, residual));
+        let mut x = trial.updated_rows(self.dtype, &self.x, width);
+        let residual = self.residual.as_ref().map(|residual| trial.input_rows(self.dtype, residual, width));
         let [weight, bias] = [&self.weight, &self.bias].map(|values| trial.input(DType::F32, values));
         let mut statistics = self.training.then(|| trial.output(DType::F32, 2 * rows));
-        let mut y = trial.output(self.dtype, rows * width);
+        let mut y = trial.output_rows(self.dtype, rows, width);
         trial.call(|backend| {
             let norm = Norm { weight: &weight, bias: &bias, epsilon: EPSILON };
             let (residual, statistics) = (residual.as_ref(), statistics.as_mut());

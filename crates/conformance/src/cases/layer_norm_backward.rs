@@ -35,11 +35,11 @@ impl Case for AddLayerNormBackward {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
-        let [dy, sum] = [&self.dy, &self.sum].map(|values| trial.input(self.dtype, values));
+        let [dy, sum] = [&self.dy, &self.sum].map(|values| trial.input_rows(self.dtype, values, width));
         let [statistics, weight] = [&self.statistics, &self.weight].map(|values| trial.input(DType::F32, values));
         let [mut d_weight, mut d_bias] =
             [&self.weight_before, &self.bias_before].map(|values| trial.updated(DType::F32, values));
-        let [mut d_sum, mut d_x] = [(); 2].map(|()| trial.output(self.dtype, rows * width));
+        let [mut d_sum, mut d_x] = [(); 2].map(|()| trial.output_rows(self.dtype, rows, width));
         trial.call(|backend| {
             let d_x = self.dropout.map(|dropout| (dropout, &mut d_x));
             let (d_weight, d_bias) = (&mut d_weight, &mut d_bias);

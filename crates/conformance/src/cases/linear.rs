@@ -10,7 +10,7 @@ use serin_ops::{Activation, Backend};
 use serin_tensor::DType;
 
 /// (rows, out features, in features): nothing, one, around vectors and tiles, ragged, large.
-pub(crate) const SHAPES: [(usize, usize, usize); 12] = [
+pub(crate) const SHAPES: [(usize, usize, usize); 13] = [
     (0, 5, 7),
     (1, 1, 1),
     (1, 48, 33),
@@ -23,6 +23,7 @@ pub(crate) const SHAPES: [(usize, usize, usize); 12] = [
     (65, 64, 16),
     (1, 768, 768),
     (260, 100, 300),
+    (100, 96, 64),
 ];
 
 struct Linear {
@@ -50,11 +51,11 @@ impl Case for Linear {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, outs, ins) = self.shape;
-        let x = trial.input(self.dtype, &self.x);
+        let x = trial.input_rows(self.dtype, &self.x, ins);
         let weight = trial.weight(&self.weight, [outs, ins], self.dtype, self.training);
         let bias = self.bias.as_ref().map(|bias| trial.input(DType::F32, bias));
-        let mut y = trial.output(self.dtype, rows * outs);
-        let mut before = self.training.then(|| trial.output(self.dtype, rows * outs));
+        let mut y = trial.output_rows(self.dtype, rows, outs);
+        let mut before = self.training.then(|| trial.output_rows(self.dtype, rows, outs));
         trial.call(|backend| {
             backend.linear(&x, &weight, bias.as_ref(), self.activation, rows, before.as_mut(), &mut y);
         });
@@ -78,7 +79,7 @@ impl Case for Linear {
             sizes.iter().enumerate().map(|(at, size)| of_sum(self.shape.2) * size + of_bias(at)).collect();
         let after = sums.iter().zip(&errors).map(|(&sum, &error)| match self.activation {
             Activation::Identity => error,
-            activation => activation_error(activation, sum, on_the_way(self.dtype, sum, error)),
+            activation => activation_error(self.dtype, activation, sum, on_the_way(self.dtype, sum, error)),
         });
         let mut all = vec![stored_all(self.dtype, &expected[0], after)];
         if self.training {

@@ -44,14 +44,14 @@ impl Case for LinearBackwardInput {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, outs, ins) = self.shape;
-        let dy = trial.input(self.dtype, &self.dy);
+        let dy = trial.input_rows(self.dtype, &self.dy, outs);
         let weight = trial.weight(&self.weight, [outs, ins], self.dtype, true);
         let mut dx = match self.into {
-            Into::Accumulate => trial.updated(self.dtype, &self.before),
-            _ => trial.output(self.dtype, rows * ins),
+            Into::Accumulate => trial.updated_rows(self.dtype, &self.before, ins),
+            _ => trial.output_rows(self.dtype, rows, ins),
         };
         let saved = match &self.into {
-            Into::Through(activation, saved) => Some((*activation, trial.input(self.dtype, saved))),
+            Into::Through(activation, saved) => Some((*activation, trial.input_rows(self.dtype, saved, ins))),
             _ => None,
         };
         let gradient = match (&self.into, &saved) {
@@ -75,7 +75,7 @@ impl Case for LinearBackwardInput {
             match &self.into {
                 // In 16 bits the product may be rounded before the derivative.
                 Into::Through(activation, _) if *activation != Activation::Identity => {
-                    derivative_error(*activation, *size, on_the_way(self.dtype, product, error))
+                    derivative_error(self.dtype, *activation, *size, on_the_way(self.dtype, product, error))
                 }
                 _ => error,
             }

@@ -46,7 +46,8 @@ impl Case for LinearBackwardWeight {
 
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, outs, ins) = self.shape;
-        let [dy, x] = [&self.dy, &self.x].map(|values| trial.input(self.dtype, values));
+        let [dy, x] =
+            [(&self.dy, outs), (&self.x, ins)].map(|(values, width)| trial.input_rows(self.dtype, values, width));
         let [mut d_weight, mut d_bias] =
             [&self.weight_before, &self.bias_before].map(|values| trial.updated(DType::F32, values));
         trial.call(|backend| backend.linear_backward_weight(&dy, &x, rows, outs, ins, &mut d_weight, &mut d_bias));

@@ -32,8 +32,8 @@ pub(crate) const ACTIVATIONS: [Activation; 6] = [
     Activation::Silu,
 ];
 /// Rows and widths: nothing, one, around vectors and tiles, ragged.
-pub(crate) const SHAPES: [(usize, usize); 11] =
-    [(0, 8), (1, 1), (1, 17), (2, 16), (3, 15), (5, 33), (17, 8), (31, 48), (33, 65), (64, 100), (7, 768)];
+pub(crate) const SHAPES: [(usize, usize); 12] =
+    [(0, 8), (1, 1), (1, 17), (2, 16), (3, 15), (5, 33), (17, 8), (31, 48), (33, 65), (64, 100), (7, 768), (70, 96)];
 
 /// An op with inputs.
 pub(crate) trait Case {
@@ -65,17 +65,17 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
 }
 
 /// What an activation's result at `x` may be off by if `x` is by `error`.
-fn activation_error(activation: Activation, x: f64, error: f64) -> f64 {
+fn activation_error(dtype: DType, activation: Activation, x: f64, error: f64) -> f64 {
     match activation {
         Activation::Identity | Activation::Relu => error,
-        _ => tolerance::STEEPEST * error + tolerance::ACTIVATION * x.abs(),
+        _ => tolerance::STEEPEST * error + tolerance::of_activation(dtype) * x.abs(),
     }
 }
 
 /// What `size` times an activation's derivative may be off by if the factor is by `error`.
-fn derivative_error(activation: Activation, size: f64, error: f64) -> f64 {
+fn derivative_error(dtype: DType, activation: Activation, size: f64, error: f64) -> f64 {
     match activation {
         Activation::Identity | Activation::Relu => error,
-        _ => tolerance::STEEPEST * error + tolerance::ACTIVATION * size,
+        _ => tolerance::STEEPEST * error + tolerance::of_activation(dtype) * size,
     }
 }

@@ -28,9 +28,9 @@ impl Case for Gather {
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
         let [from, to] = self.dtypes;
-        let x = trial.input(from, &numbers(from, rows * width, 1));
+        let x = trial.input_rows(from, &numbers(from, rows * width, 1), width);
         let indices = trial.indices(&self.indices);
-        let mut out = trial.output(to, self.indices.len() * width);
+        let mut out = trial.output_rows(to, self.indices.len(), width);
         trial.call(|backend| backend.gather_rows(&x, &indices, width, &mut out));
         trial.keep("out", &out, self.indices.len() * width);
     }
@@ -60,9 +60,9 @@ impl Case for ScatterAdd {
     fn run<B: Backend>(&self, trial: &mut Trial<'_, B>) {
         let (rows, width) = self.shape;
         let [from, to] = self.dtypes;
-        let d_out = trial.input(from, &numbers(from, self.indices.len() * width, 1));
+        let d_out = trial.input_rows(from, &numbers(from, self.indices.len() * width, 1), width);
         let indices = trial.indices(&self.indices);
-        let mut d_x = trial.updated(to, &numbers(to, rows * width, 2));
+        let mut d_x = trial.updated_rows(to, &numbers(to, rows * width, 2), width);
         trial.call(|backend| backend.scatter_add_rows(&d_out, &indices, width, &mut d_x));
         trial.keep("d_x", &d_x, rows * width);
     }

@@ -3,11 +3,12 @@
 //! FlashAttention-2 (Dao 2023, appendix B): with `P = exp(scale S - log_sum_exp)`, mask M (0 or the dropout's scale) and
 //! `D = rowsum(dO ⊙ O)`: `dV = (P ⊙ M)ᵀ dO`, `dS = scale P ⊙ (M ⊙ dO Vᵀ - D)`, `dQ = dS K`, `dK = dSᵀ Q`.
 
-use super::forward::{Columns, QUERIES};
-use super::heads::{Head, Shared};
+use super::forward::{Columns, QUERIES, convert_row};
+use super::heads::Head;
 use super::product::{Left, multiply, padded};
 use super::scratch::cut;
-use super::softmax::{self, Statistics, convert, dot};
+use super::softmax::{self, Statistics};
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
 
@@ -17,11 +18,11 @@ pub(super) struct Backward<'a, T> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[rows, width]`.
-    pub(super) d_out: &'a [T],
+    pub(super) d_out: Matrix<'a, T>,
     /// `[rows, 3 * width]`.
-    pub(super) qkv: &'a [T],
+    pub(super) qkv: Matrix<'a, T>,
     /// `[rows, width]`.
-    pub(super) out: &'a [T],
+    pub(super) out: Matrix<'a, T>,
     /// This head's statistics of its sequence, `[len]`.
     pub(super) log_sum_exp: &'a [f32],
     /// `[rows, 3 * width]`; this head's columns of its sequence's rows are written.
@@ -55,7 +56,7 @@ impl<T: Storage> Kernel for Backward<'_, T> {
         let p = cut(&mut memory, QUERIES * keys);
         let d_s = cut(&mut memory, QUERIES * keys);
 
-        let qkv = Columns::of_qkv(self.qkv, self.shape);
+        let qkv = Columns::of(self.qkv, self.shape);
         qkv.part(heads + head).load_transposed(simd, first, len, k_transposed, q);
         qkv.part(2 * heads + head).load_transposed(simd, first, len, v_transposed, q);
         qkv.part(heads + head).load(simd, first, len, k);
@@ -64,7 +65,7 @@ impl<T: Storage> Kernel for Backward<'_, T> {
         for start in (0..len).step_by(QUERIES) {
             let rows = QUERIES.min(len - start);
             qkv.part(head).load(simd, first + start, rows, q);
-            Columns::of_width(self.d_out, self.shape).part(head).load(simd, first + start, rows, d_o);
+            Columns::of(self.d_out, self.shape).part(head).load(simd, first + start, rows, d_o);
             multiply(simd, Left::dense(q, lanes), k_transposed, p, [rows, keys, head_dim], false);
             multiply(simd, Left::dense(d_o, lanes), v_transposed, d_s, [rows, keys, head_dim], false);
             for row in 0..rows {
@@ -89,7 +90,7 @@ impl<T: Storage> Backward<'_, T> {
         let query_statistics = Statistics {
             scale: 1.0 / (self.shape.head_dim as f32).sqrt(),
             log_sum_exp: self.log_sum_exp[query],
-            d: dot(simd, d_o, Columns::of_width(self.out, self.shape).part(head).row(first + query)),
+            d: Columns::of(self.out, self.shape).part(head).dot(simd, first + query, d_o),
         };
         let row = self.head.mask_row(self.shape.heads) + query as u64;
         softmax::backward(simd, p, d_s, len, query_statistics, self.dropout.map(|dropout| (dropout, row)));
@@ -101,9 +102,9 @@ impl<T: Storage> Backward<'_, T> {
         let AttentionShape { heads, head_dim } = self.shape;
         let column = (part * heads + self.head.head) * head_dim;
         for (row, gradient) in gradient.chunks_exact(padded(head_dim)).take(rows).enumerate() {
+            let (row, columns) = (self.head.first + start + row, column..column + head_dim);
             // SAFETY: only this task writes this head's columns of this sequence's rows.
-            let to = unsafe { self.d_qkv.part(self.head.first + start + row, column..column + head_dim) };
-            convert(simd, to, 1.0, &gradient[..head_dim]);
+            unsafe { convert_row(simd, self.d_qkv, row, columns, 1.0, gradient) };
         }
     }
 }

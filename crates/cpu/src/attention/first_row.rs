@@ -3,9 +3,10 @@
 mod backward;
 mod forward;
 
-use super::heads::{self, Shared};
+use super::heads;
 use super::scratch;
 use crate::Cpu;
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Storage, dispatch};
 use backward::Backward;
 use forward::Forward;
@@ -70,11 +71,10 @@ fn forward<T: Storage>(
     out: &mut AlignedBuffer,
 ) {
     let (rows, count) = (heads::rows(sequences), heads::count(sequences));
-    let q = &q.as_slice::<T>()[..count * shape.width()];
-    let kv = &kv.as_slice::<T>()[..rows * 2 * shape.width()];
-    let out = Shared::new(&mut out.as_mut_slice::<T>()[..count * shape.width()], shape.width());
-    let log_sum_exp =
-        log_sum_exp.map(|saved| Shared::new(&mut saved.as_mut_slice::<f32>()[..count * shape.heads], count));
+    let q = Matrix::<T>::of(q, count, shape.width());
+    let kv = Matrix::<T>::of(kv, rows, 2 * shape.width());
+    let out = Shared::<T>::of(out, count, shape.width());
+    let log_sum_exp = log_sum_exp.map(|saved| Shared::<f32>::of(saved, shape.heads, count));
     for_each_group(cpu, sequences, shape, &|group| {
         scratch::with(forward::memory(shape, &group), |memory| {
             let (out, log_sum_exp) = (&out, log_sum_exp.as_ref());
@@ -120,13 +120,11 @@ fn backward<T: Storage>(
     d_kv: &mut AlignedBuffer,
 ) {
     let (rows, count, width) = (heads::rows(sequences), heads::count(sequences), shape.width());
-    let d_out = &d_out.as_slice::<T>()[..count * width];
-    let q = &q.as_slice::<T>()[..count * width];
-    let kv = &kv.as_slice::<T>()[..rows * 2 * width];
-    let out = &out.as_slice::<T>()[..count * width];
+    let [d_out, q, out] = [d_out, q, out].map(|buffer| Matrix::<T>::of(buffer, count, width));
+    let kv = Matrix::<T>::of(kv, rows, 2 * width);
     let log_sum_exp = &log_sum_exp.as_slice::<f32>()[..count * shape.heads];
-    let d_q = Shared::new(&mut d_q.as_mut_slice::<T>()[..count * width], width);
-    let d_kv = Shared::new(&mut d_kv.as_mut_slice::<T>()[..rows * 2 * width], 2 * width);
+    let d_q = Shared::<T>::of(d_q, count, width);
+    let d_kv = Shared::<T>::of(d_kv, rows, 2 * width);
     for_each_group(cpu, sequences, shape, &|group| {
         scratch::with(backward::memory(shape, &group), |memory| {
             let (d_q, d_kv) = (&d_q, &d_kv);

@@ -1,11 +1,14 @@
 //! Attention of one head in f32 vectors, for any storage type and head width.
 
-use super::heads::{Head, Shared};
+use super::heads::Head;
 use super::product::{Left, ROWS, multiply, padded};
 use super::scratch::cut;
-use super::softmax::{convert, drop, exponentials};
+use super::softmax::{add_scaled, convert, dot, drop, exponentials};
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
+use serin_tensor::BLOCK;
+use std::ops::Range;
 
 /// Queries handled together.
 pub(super) const QUERIES: usize = 4 * ROWS;
@@ -19,7 +22,7 @@ pub(super) struct Forward<'a, T> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[rows, 3 * width]`.
-    pub(super) qkv: &'a [T],
+    pub(super) qkv: Matrix<'a, T>,
     /// `[rows, width]`; this head's columns of its sequence's rows are written.
     pub(super) out: &'a Shared<'a, T>,
     /// `[heads, rows]`; this head's part of its row is written.
@@ -48,7 +51,7 @@ impl<T: Storage> Kernel for Forward<'_, T> {
         let scores = cut(&mut memory, QUERIES * keys);
         let outputs = cut(&mut memory, QUERIES * lanes);
 
-        let qkv = Columns::of_qkv(self.qkv, self.shape);
+        let qkv = Columns::of(self.qkv, self.shape);
         qkv.part(heads + head).load_transposed(simd, first, len, keys_transposed, queries);
         qkv.part(2 * heads + head).load(simd, first, len, values);
         for start in (0..len).step_by(QUERIES) {
@@ -64,8 +67,7 @@ impl<T: Storage> Kernel for Forward<'_, T> {
                 let output = &outputs[row * lanes..][..head_dim];
                 let columns = head * head_dim..(head + 1) * head_dim;
                 // SAFETY: only this task writes this head's columns of this sequence's rows.
-                let to = unsafe { self.out.part(first + start + row, columns) };
-                convert(simd, to, factors[row], output);
+                unsafe { convert_row(simd, self.out, first + start + row, columns, factors[row], output) };
             }
         }
     }
@@ -81,7 +83,7 @@ impl<T: Storage> Forward<'_, T> {
         if let Some(saved) = self.log_sum_exp {
             let row = first + query;
             // SAFETY: only this task writes this head's statistics of this sequence's rows.
-            let slot = unsafe { saved.part(head, row..row + 1) };
+            let slot = unsafe { saved.piece(head, row..row + 1) };
             slot[0] = log_sum_exp;
         }
         let Some(dropout) = &self.dropout else { return 1.0 / sum };
@@ -90,24 +92,39 @@ impl<T: Storage> Forward<'_, T> {
     }
 }
 
-/// Some columns of a row-major matrix.
+/// `to[columns] = factor * values` in a row.
+///
+/// # Safety
+/// As [`Shared::piece`], for all of the columns.
+#[inline(always)]
+pub(super) unsafe fn convert_row<S: Simd, T: Storage>(
+    simd: S,
+    to: &Shared<'_, T>,
+    row: usize,
+    columns: Range<usize>,
+    factor: f32,
+    values: &[f32],
+) {
+    let start = columns.start;
+    for piece in to.order().pieces(columns) {
+        let values = &values[piece.start - start..piece.end - start];
+        // SAFETY: the caller's.
+        convert(simd, unsafe { to.piece(row, piece) }, factor, values);
+    }
+}
+
+/// Some columns of a matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a, T> {
-    values: &'a [T],
-    stride: usize,
+    matrix: Matrix<'a, T>,
     first: usize,
     count: usize,
 }
 
 impl<'a, T: Storage> Columns<'a, T> {
-    /// The first head's columns of `[rows, 3 * width]`.
-    pub(super) fn of_qkv(values: &'a [T], shape: AttentionShape) -> Columns<'a, T> {
-        Columns { values, stride: 3 * shape.width(), first: 0, count: shape.head_dim }
-    }
-
-    /// The first head's columns of `[rows, width]`.
-    pub(super) fn of_width(values: &'a [T], shape: AttentionShape) -> Columns<'a, T> {
-        Columns { values, stride: shape.width(), first: 0, count: shape.head_dim }
+    /// The first head's.
+    pub(super) fn of(matrix: Matrix<'a, T>, shape: AttentionShape) -> Columns<'a, T> {
+        Columns { matrix, first: 0, count: shape.head_dim }
     }
 
     /// The same number of columns, `index` times as many further on.
@@ -116,10 +133,44 @@ impl<'a, T: Storage> Columns<'a, T> {
         Columns { first: index * self.count, ..self }
     }
 
-    /// The columns of a row.
+    /// `count` of the columns of a row, from `first` on, which lie in one piece.
     #[inline(always)]
-    pub(super) fn row(self, row: usize) -> &'a [T] {
-        &self.values[row * self.stride + self.first..][..self.count]
+    pub(super) fn piece(self, row: usize, first: usize, count: usize) -> &'a [T] {
+        self.matrix.piece(row, self.first + first..self.first + first + count)
+    }
+
+    /// The columns of a row, piece by piece, each with its place among them.
+    #[inline(always)]
+    fn pieces(self, row: usize) -> impl Iterator<Item = (Range<usize>, &'a [T])> {
+        self.matrix.pieces(row, self.first..self.first + self.count)
+    }
+
+    /// `Σ columns ⊙ values` of a row, in an order that is the same whatever the order in memory.
+    #[inline(always)]
+    pub(super) fn dot<S: Simd>(self, simd: S, row: usize, values: &[f32]) -> f32 {
+        let (mut sum, mut next) = (0.0, 0);
+        while next < self.count {
+            let len = (BLOCK - (self.first + next) % BLOCK).min(self.count - next);
+            sum += dot(simd, &values[next..next + len], self.piece(row, next, len));
+            next += len;
+        }
+        sum
+    }
+
+    /// `sum += factor * columns` of a row.
+    #[inline(always)]
+    pub(super) fn add_scaled<S: Simd>(self, simd: S, row: usize, factor: f32, sum: &mut [f32]) {
+        for (at, columns) in self.pieces(row) {
+            add_scaled(simd, &mut sum[at], factor, columns);
+        }
+    }
+
+    /// `to = columns` of a row.
+    #[inline(always)]
+    pub(super) fn load_row<S: Simd>(self, simd: S, row: usize, to: &mut [f32]) {
+        for (at, columns) in self.pieces(row) {
+            convert(simd, &mut to[at], 1.0, columns);
+        }
     }
 
     /// `to[r] = row first + r`, each padded with zeros to whole lines.
@@ -127,7 +178,7 @@ impl<'a, T: Storage> Columns<'a, T> {
     pub(super) fn load<S: Simd>(self, simd: S, first: usize, rows: usize, to: &mut [f32]) {
         let lanes = padded(self.count);
         for (row, to) in to.chunks_exact_mut(lanes).take(rows).enumerate() {
-            convert(simd, &mut to[..self.count], 1.0, self.row(first + row));
+            self.load_row(simd, first + row, &mut to[..self.count]);
             to[self.count..].fill(0.0);
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::Cpu;
 use serin_ops::AttentionShape;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// One head of one sequence.
@@ -52,36 +51,4 @@ pub(super) fn for_each(cpu: &Cpu, offsets: &[u32], shape: AttentionShape, body: 
             body(Head { sequence: index, head, first: rows.start, len: rows.len() });
         }
     });
-}
-
-/// A row-major matrix that tasks write disjoint parts of.
-pub(super) struct Shared<'a, T> {
-    start: *mut T,
-    len: usize,
-    width: usize,
-    borrow: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: the only access is `part`, whose callers promise that no element is in two parts at once.
-unsafe impl<T: Send> Sync for Shared<'_, T> {}
-
-impl<'a, T> Shared<'a, T> {
-    /// A matrix with rows of `width` elements.
-    pub(super) fn new(values: &'a mut [T], width: usize) -> Shared<'a, T> {
-        Shared { start: values.as_mut_ptr(), len: values.len(), width, borrow: PhantomData }
-    }
-
-    /// Elements `columns` of row `row`, to write.
-    ///
-    /// # Safety
-    /// While the result lives, no other part with any of these elements may be asked for.
-    #[inline(always)]
-    #[allow(clippy::mut_from_ref)]
-    pub(super) unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [T] {
-        assert!(
-            columns.end <= self.width && (row * self.width + columns.end) <= self.len && columns.start <= columns.end
-        );
-        // SAFETY: in bounds by the assertion; exclusive by the caller's promise and the borrow that `self` holds.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + columns.start), columns.len()) }
-    }
 }

@@ -13,11 +13,12 @@ mod softmax;
 mod tests;
 
 use crate::Cpu;
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Storage, dispatch};
 use backward::Backward;
 use forward::Forward;
 use half::{bf16, f16};
-use heads::{Head, Shared};
+use heads::Head;
 use serin_ops::{AttentionShape, Dropout};
 use serin_tensor::{AlignedBuffer, DType};
 
@@ -52,10 +53,9 @@ fn forward<T: Storage>(
     out: &mut AlignedBuffer,
 ) {
     let rows = heads::rows(sequences);
-    let qkv = &qkv.as_slice::<T>()[..rows * 3 * shape.width()];
-    let out = Shared::new(&mut out.as_mut_slice::<T>()[..rows * shape.width()], shape.width());
-    let log_sum_exp =
-        log_sum_exp.map(|saved| Shared::new(&mut saved.as_mut_slice::<f32>()[..rows * shape.heads], rows));
+    let qkv = Matrix::<T>::of(qkv, rows, 3 * shape.width());
+    let out = Shared::<T>::of(out, rows, shape.width());
+    let log_sum_exp = log_sum_exp.map(|saved| Shared::<f32>::of(saved, shape.heads, rows));
     heads::for_each(cpu, sequences, shape, &|head| {
         scratch::with(forward::memory(shape, head.len), |memory| {
             let log_sum_exp = log_sum_exp.as_ref();
@@ -101,11 +101,10 @@ fn backward<T: Storage>(
     d_qkv: &mut AlignedBuffer,
 ) {
     let rows = heads::rows(sequences);
-    let qkv = &qkv.as_slice::<T>()[..rows * 3 * shape.width()];
-    let d_out = &d_out.as_slice::<T>()[..rows * shape.width()];
-    let out = &out.as_slice::<T>()[..rows * shape.width()];
+    let qkv = Matrix::<T>::of(qkv, rows, 3 * shape.width());
+    let [d_out, out] = [d_out, out].map(|buffer| Matrix::<T>::of(buffer, rows, shape.width()));
     let log_sum_exp = &log_sum_exp.as_slice::<f32>()[..rows * shape.heads];
-    let d_qkv = Shared::new(&mut d_qkv.as_mut_slice::<T>()[..rows * 3 * shape.width()], 3 * shape.width());
+    let d_qkv = Shared::<T>::of(d_qkv, rows, 3 * shape.width());
     heads::for_each(cpu, sequences, shape, &|head| {
         let Head { first, len, .. } = head;
         let log_sum_exp = &log_sum_exp[head.head * rows + first..][..len];

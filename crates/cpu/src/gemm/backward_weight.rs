@@ -1,6 +1,6 @@
 //! `dW += dyᵀ x` and `db += Σ_rows dy`.
 
-use super::epilogue::Output;
+use super::epilogue::{prefetch_row, row_of};
 use super::kernel::BlockKernel;
 use super::pack::pack_right;
 use super::product::{Epilogue, Place, multiply};
@@ -8,6 +8,7 @@ use super::scratch::{self, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{self, Simd, Storage, read, write};
 use std::ops::Range;
 
@@ -17,25 +18,24 @@ const DEPTH: usize = 1024;
 
 /// The gradients of a weight `[out, in]` and its bias `[out]` from dy `[rows, out]` and x `[rows, in]`.
 pub(super) struct WeightGradient<'a, T> {
-    pub(super) dy: &'a [T],
-    pub(super) x: &'a [T],
+    pub(super) dy: Matrix<'a, T>,
+    pub(super) x: Matrix<'a, T>,
     pub(super) rows: usize,
-    pub(super) out_features: usize,
-    pub(super) in_features: usize,
 }
 
 impl<T: Storage> WeightGradient<'_, T> {
     pub(super) fn add<K: BlockKernel>(&self, cpu: &Cpu, kernel: K, d_weight: &mut [f32], d_bias: &mut [f32]) {
-        let dy = View::transposed(self.dy, self.rows, self.out_features);
-        let x = View::transposed(self.x, self.rows, self.in_features);
-        let (rows, columns) = (self.out_features, self.in_features);
+        let dy = View::transposed(self.dy, self.rows);
+        let x = View::transposed(self.x, self.rows);
+        let (rows, columns) = (dy.rows, x.rows);
         let len = columns.div_ceil(PANEL) * chunks::<K::Right>(self.rows.min(DEPTH)) * K::Right::CHUNK;
         scratch::with(Purpose::SharedRight, len, |right: &mut [<K::Right as Layout>::Element]| {
             for start in (0..self.rows).step_by(DEPTH) {
                 let depth = DEPTH.min(self.rows - start);
                 pack_right::<K::Right, T>(cpu, x.part_of_depth(start, depth), right);
                 let dy = dy.part_of_depth(start, depth);
-                let (d_weight, d_bias) = (Output::of(d_weight, rows, columns), Output::of(d_bias, 1, rows));
+                let d_weight = Shared::of_rows(&mut d_weight[..rows * columns], columns);
+                let d_bias = Shared::of_rows(&mut d_bias[..rows], rows);
                 multiply(cpu, kernel, dy, right, columns, &AddTo { dy, d_weight, d_bias });
             }
         });
@@ -45,15 +45,15 @@ impl<T: Storage> WeightGradient<'_, T> {
 /// `d_weight += c`, and to `d_bias` the sums of dy, which is read from memory once for both.
 struct AddTo<'a, T> {
     dy: View<'a, T>,
-    d_weight: Output<'a, f32>,
-    d_bias: Output<'a, f32>,
+    d_weight: Shared<'a, f32>,
+    d_bias: Shared<'a, f32>,
 }
 
 impl<T: Storage> Epilogue for AddTo<'_, T> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
-        let d_weight = unsafe { self.d_weight.row(place, row) };
+        let d_weight = unsafe { row_of(&self.d_weight, place, row) };
         for (d_weight, sums) in d_weight.chunks_mut(S::LANES).zip(sums.chunks(S::LANES)) {
             let value = simd.add(read(simd, d_weight), read(simd, sums));
             write(simd, d_weight, value);
@@ -62,20 +62,20 @@ impl<T: Storage> Epilogue for AddTo<'_, T> {
 
     #[inline(always)]
     fn prefetch_row(&self, place: Place, row: usize) {
-        self.d_weight.prefetch_row(place, row);
+        prefetch_row(&self.d_weight, place, row);
     }
 
     fn packed(&self, isa: Isa, rows: Range<usize>, depth: Range<usize>) {
-        for first in rows.clone().step_by(COLUMNS) {
-            let place = Place { row: 0, column: first, rows: 1, columns: COLUMNS.min(rows.end - first) };
+        let at_once = if self.dy.is_blocks() { PANEL } else { COLUMNS };
+        for first in rows.clone().step_by(at_once) {
             // SAFETY: the product tells one task of every row of its left operand, which is a column of dy.
-            let d_bias = unsafe { self.d_bias.row(place, 0) };
+            let d_bias = unsafe { self.d_bias.piece(0, first..rows.end.min(first + at_once)) };
             simd::dispatch(isa, ColumnSums { dy: self.dy, rows: depth.clone(), first, d_bias });
         }
     }
 }
 
-/// Columns that are summed side by side.
+/// Columns that are summed side by side at most.
 const COLUMNS: usize = 64;
 
 /// `d_bias += Σ dy` over some rows, for at most 64 columns from `first` on: the sum of these rows first, as shorter chains

@@ -21,9 +21,10 @@ mod weight;
 pub(crate) use weight::PackedWeight;
 
 use crate::Cpu;
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Storage, for_dtype};
 use backward_weight::WeightGradient;
-use epilogue::{BackwardInput, Forward, Output, Through};
+use epilogue::{BackwardInput, Forward, Through};
 use f32_kernel::Vectors;
 #[cfg(target_arch = "x86_64")]
 use half::bf16;
@@ -115,12 +116,12 @@ impl Call for Linear<'_> {
         K::Right: Pack<Element = T>,
     {
         let (rows, columns) = (self.rows, self.weight.out_features());
-        let x = View::of(self.x.as_slice::<T>(), rows, self.weight.in_features());
+        let x = View::of(Matrix::<T>::of(self.x, rows, self.weight.in_features()), rows);
         let epilogue = Forward {
             bias: self.bias.map(|bias| &bias.as_slice::<f32>()[..columns]),
             activation: self.activation,
-            pre_activation: self.pre_activation.map(|values| Output::of(values.as_mut_slice::<T>(), rows, columns)),
-            y: Output::of(self.y.as_mut_slice::<T>(), rows, columns),
+            pre_activation: self.pre_activation.map(|values| Shared::of(values, rows, columns)),
+            y: Shared::<T>::of(self.y, rows, columns),
         };
         multiply(cpu, kernel, x, self.weight.forward_panels(), columns, &epilogue);
     }
@@ -140,15 +141,15 @@ impl Call for LinearBackwardInput<'_> {
         K::Right: Pack<Element = T>,
     {
         let (rows, columns) = (self.rows, self.weight.in_features());
-        let dy = View::of(self.dy.as_slice::<T>(), rows, self.weight.out_features());
+        let dy = View::of(Matrix::<T>::of(self.dy, rows, self.weight.out_features()), rows);
         let through = match self.gradient {
             InputGradient::Store => Through::Store,
             InputGradient::Accumulate => Through::Accumulate,
             InputGradient::ThroughActivation(activation, saved) => {
-                Through::Activation(activation, &saved.as_slice::<T>()[..rows * columns])
+                Through::Activation(activation, Matrix::of(saved, rows, columns))
             }
         };
-        let dx = Output::of(self.dx.as_mut_slice::<T>(), rows, columns);
+        let dx = Shared::<T>::of(self.dx, rows, columns);
         let epilogue = BackwardInput { through, dx };
         multiply(cpu, kernel, dy, self.weight.backward_panels(), columns, &epilogue);
     }
@@ -170,11 +171,9 @@ impl Call for LinearBackwardWeight<'_> {
         K::Right: Pack<Element = T>,
     {
         let gradient = WeightGradient {
-            dy: self.dy.as_slice::<T>(),
-            x: self.x.as_slice::<T>(),
+            dy: Matrix::<T>::of(self.dy, self.rows, self.out_features),
+            x: Matrix::of(self.x, self.rows, self.in_features),
             rows: self.rows,
-            out_features: self.out_features,
-            in_features: self.in_features,
         };
         gradient.add(cpu, kernel, self.d_weight.as_mut_slice(), self.d_bias.as_mut_slice());
     }

@@ -27,6 +27,7 @@ fn pack_panel<T: Storage>(source: Source<'_, T>, panel: &mut [bf16]) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn interleave_lines<T: Storage>(source: Source<'_, T>, panel: &mut [bf16], crosses: bool) {
+    let ahead = PANELS_AHEAD * source.matrix.piece_step();
     for (index, chunk) in panel.chunks_exact_mut(Pairs::CHUNK).enumerate() {
         let depth = (source.first_chunk + index) * Pairs::DEPTH;
         let [mut left, mut right] = [[_mm512_setzero_si512(); TILE]; 2];
@@ -34,8 +35,8 @@ fn interleave_lines<T: Storage>(source: Source<'_, T>, panel: &mut [bf16], cross
             let line = depth + 2 * unit;
             let first = source.matrix.line(line, source.first_row, PANEL);
             let second = source.matrix.line(line + 1, source.first_row, PANEL);
-            fetch_ahead(first);
-            fetch_ahead(second);
+            fetch_ahead(first, ahead);
+            fetch_ahead(second, ahead);
             [*left, *right] = interleave(whole_line(first), whole_line(second));
         }
         for (tile, lines) in chunk.chunks_exact_mut(Pairs::CHUNK / 2).zip([left, right]) {
@@ -68,12 +69,14 @@ fn store(tile: &mut [bf16], lines: [__m512i; TILE]) {
     }
 }
 
-/// Fetches what the next panels need: 32 lines of storage are more than the processor foresees by itself.
+/// How far ahead lines are fetched.
+const PANELS_AHEAD: usize = 4;
+
+/// Fetches what a later panel needs: 32 lines of storage are more than the processor foresees by itself.
 #[inline(always)]
-fn fetch_ahead<T>(line: &[T]) {
-    const BYTES_AHEAD: usize = 256;
+fn fetch_ahead<T>(line: &[T], elements: usize) {
     // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(BYTES_AHEAD)) };
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(elements).cast()) };
 }
 
 /// Row after row, so that storage is read in its order.

@@ -9,12 +9,24 @@ use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage};
 use std::ops::Range;
 
-/// Bytes of left panels that a task goes over again and again: they stay in the L2 cache beside a right panel.
-const LEFT_BYTES: usize = 768 << 10;
-/// Bytes of right panels that a left panel meets in turn: a row of C is then written in longer pieces.
-const GROUP_BYTES: usize = 96 << 10;
+/// What stays in the L2 cache.
+#[derive(Clone, Copy)]
+struct Residence {
+    /// Bytes of left panels of a task.
+    left: usize,
+    /// Bytes of right panels that a left panel meets in turn.
+    group: usize,
+}
+
+/// Left panels that a task has packed: they stay, while right panels pass by them in pairs.
+const PACKED: Residence = Residence { left: 768 << 10, group: 96 << 10 };
+/// Left panels as activations lie in memory: a group of right panels stays, while they pass by. Each is read as often as
+/// there are groups, and the group only once a task.
+const IN_PLACE: Residence = Residence { left: 6 << 20, group: 768 << 10 };
 /// Bytes of a cache line.
 const LINE: usize = 64;
+/// How many right panels a new group is fetched ahead.
+const RIGHT_AHEAD: usize = 2;
 /// Cache lines of a chunk of a right panel.
 const LINES_A_CHUNK: usize = 32;
 /// With fewer row panels a thread, threads share out columns instead of rows.
@@ -68,9 +80,9 @@ struct Cut {
 }
 
 impl Cut {
-    fn of(rows: usize, columns: usize, left_panel_bytes: usize, threads: usize) -> Cut {
+    fn of(rows: usize, columns: usize, left_panel_bytes: usize, left_bytes: usize, threads: usize) -> Cut {
         let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
-        let fits = (LEFT_BYTES / left_panel_bytes.max(1)).max(1);
+        let fits = (left_bytes / left_panel_bytes.max(1)).max(1);
         let (row_panels_a_task, column_tasks) = if threads == 1 {
             (fits, 1)
         } else if row_panels < ROW_PANELS_A_THREAD * threads {
@@ -126,16 +138,27 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
     let depth = chunks::<K::Left>(left.depth);
     let panel_len = depth * K::Left::CHUNK;
     let panel_bytes = panel_len * size_of::<<K::Left as Layout>::Element>();
-    let cut = Cut::of(left.rows, columns, panel_bytes, cpu.threads.count());
+    let as_panels = left.as_left_panels::<K::Left>();
+    let in_place = as_panels.is_some();
+    let residence = if in_place { IN_PLACE } else { PACKED };
+    let cut = Cut::of(left.rows, columns, panel_bytes, residence.left, cpu.threads.count());
+    let group = (residence.group / panel_bytes.max(1)).max(1);
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);
-        scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
-            pack_task::<K, T>(cpu.isa, left, &cut, task, panels, epilogue);
+        let compute = |left: &[_]| {
             scratch::with(Purpose::Sums, 2 * BLOCK, |sums: &mut [f32]| {
                 let sums = sums.as_chunks_mut().0.first_chunk_mut().expect("the scratch has the size asked for");
-                simd::dispatch(cpu.isa, Task { kernel, left: panels, right, depth, cut: &cut, task, epilogue, sums });
+                let task = Task { kernel, left, in_place, right, depth, cut: &cut, group, task, epilogue, sums };
+                simd::dispatch(cpu.isa, task);
             });
-        });
+        };
+        match as_panels {
+            Some(panels) => compute(&panels[first * panel_len..end * panel_len]),
+            None => scratch::with(Purpose::Left, (end - first) * panel_len, |panels: &mut [_]| {
+                pack_task::<K, T>(cpu.isa, left, &cut, task, panels, epilogue);
+                compute(panels);
+            }),
+        }
     });
 }
 
@@ -164,10 +187,14 @@ fn pack_task<K: BlockKernel, T: Storage>(
 struct Task<'a, K: BlockKernel, E> {
     kernel: K,
     left: &'a [<K::Left as Layout>::Element],
+    /// Whether the left panels come from memory, else from the cache.
+    in_place: bool,
     right: &'a [<K::Right as Layout>::Element],
     /// In chunks.
     depth: usize,
     cut: &'a Cut,
+    /// Right panels that a left panel meets in turn.
+    group: usize,
     task: usize,
     epilogue: &'a E,
     /// Room for a block that is computed and one that is finished.
@@ -180,31 +207,31 @@ impl<K: BlockKernel, E: Epilogue> simd::Kernel for Task<'_, K, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Task { kernel, left, right, depth, cut, task, epilogue, sums } = self;
+        let Task { kernel, left, in_place, right, depth, cut, group, task, epilogue, sums } = self;
         let (left_len, right_len) = (depth * K::Left::CHUNK, depth * K::Right::CHUNK);
         let (first_row_panel, end_row_panel) = cut.row_panels(task);
         let (first_column_panel, end_column_panel) = cut.column_panels(task);
         let row_panels = end_row_panel - first_row_panel;
-        let group = (GROUP_BYTES / (right_len * size_of::<<K::Right as Layout>::Element>()).max(1)).max(1);
         let [mut sums, mut finished] = sums.each_mut();
         let mut last = None;
         let _session = kernel.begin();
         for first in (first_column_panel..end_column_panel).step_by(group) {
+            let end = end_column_panel.min(first + group);
             for row_panel in 0..row_panels {
-                let left = &left[row_panel * left_len..][..left_len];
-                for column_panel in first..end_column_panel.min(first + group) {
+                let this_left = &left[row_panel * left_len..][..left_len];
+                for column_panel in first..end {
                     let this = &right[column_panel * right_len..][..right_len];
-                    let ahead = match column_panel + group < end_column_panel {
-                        true => &right[(column_panel + group) * right_len..][..right_len],
-                        false => &[],
+                    let ahead = match in_place {
+                        false => Ahead::share(right, right_len, column_panel + group, row_panel, row_panels),
+                        true if row_panel == 0 => Ahead::share(right, right_len, column_panel + RIGHT_AHEAD, 0, 1),
+                        true => Ahead::share(left, left_len, row_panel + 1, column_panel - first, end - first),
                     };
-                    let ahead = Ahead::of(&ahead[ahead.len() / row_panels * row_panel..], row_panels);
                     let place = cut.place(first_row_panel + row_panel, column_panel);
                     let mut finish =
                         Finish { simd, epilogue, place, last, sums: finished, row: 0, due: 0, chunks: depth, ahead };
                     // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a
                     // multiple, and the session is alive.
-                    unsafe { kernel.block_beside(left.as_ptr(), this.as_ptr(), depth, sums, false, &mut finish) };
+                    unsafe { kernel.block_beside(this_left.as_ptr(), this.as_ptr(), depth, sums, false, &mut finish) };
                     finish.complete();
                     std::mem::swap(&mut sums, &mut finished);
                     last = Some(place);
@@ -271,17 +298,19 @@ impl<S: Simd, E: Epilogue> Finish<'_, S, E> {
     }
 }
 
-/// Fetches a panel into the L2 cache, each of a task's row panels its share: most weights are too large to stay there.
+/// Fetches what comes next into the L2 cache, beside the blocks before it.
 struct Ahead {
     next: *const u8,
     lines_a_chunk: usize,
 }
 
 impl Ahead {
-    /// The first `1 / row_panels` of `panel`, or a little more.
-    fn of<T>(panel: &[T], row_panels: usize) -> Ahead {
-        let lines_a_chunk = if panel.is_empty() { 0 } else { LINES_A_CHUNK.div_ceil(row_panels) };
-        Ahead { next: panel.as_ptr().cast(), lines_a_chunk }
+    /// Part number `share` of panel number `index`, which is cut into `shares`, if there is such a panel; or a little more.
+    #[inline(always)]
+    fn share<T>(panels: &[T], panel_len: usize, index: usize, share: usize, shares: usize) -> Ahead {
+        let next = panels.as_ptr().wrapping_add(index * panel_len + panel_len / shares * share);
+        let lines_a_chunk = if (index + 1) * panel_len > panels.len() { 0 } else { LINES_A_CHUNK.div_ceil(shares) };
+        Ahead { next: next.cast(), lines_a_chunk }
     }
 
     #[inline(always)]

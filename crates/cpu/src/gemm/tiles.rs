@@ -6,12 +6,14 @@
 //! columns]` (an AMX B tile, "VNNI"; vectors of 16 columns). Rows and depth beyond the matrix are zeros, so kernels know
 //! no edges.
 
+use crate::matrix::Matrix;
 use crate::simd::Storage;
 use half::bf16;
+use serin_tensor::Element;
 use std::marker::PhantomData;
 
 /// Rows of a panel, and so rows and columns of a block of C.
-pub(crate) const PANEL: usize = 32;
+pub(crate) const PANEL: usize = serin_tensor::BLOCK;
 /// Rows, and units along the depth, of a tile.
 pub(crate) const TILE: usize = 16;
 
@@ -48,10 +50,10 @@ pub(super) fn chunks<L: Layout>(depth: usize) -> usize {
     depth.div_ceil(L::DEPTH)
 }
 
-/// A matrix `[rows, depth]` over row-major storage, itself or transposed.
+/// A matrix `[rows, depth]` over storage, itself or transposed.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, T> {
-    values: &'a [T],
+    storage: Matrix<'a, T>,
     pub(super) rows: usize,
     pub(super) depth: usize,
     /// Whether the storage is `[depth, rows]`.
@@ -59,29 +61,51 @@ pub(super) struct View<'a, T> {
 }
 
 impl<'a, T> View<'a, T> {
-    /// The row-major matrix `[rows, depth]` at the start of `values`.
-    pub(super) fn of(values: &'a [T], rows: usize, depth: usize) -> View<'a, T> {
-        View { values: &values[..rows * depth], rows, depth, transposed: false }
+    /// Storage of `rows` rows.
+    pub(super) fn of(storage: Matrix<'a, T>, rows: usize) -> View<'a, T> {
+        View { rows, depth: storage.order().width(), storage, transposed: false }
     }
 
-    /// The transpose of the row-major matrix `[depth, rows]` at the start of `values`.
-    pub(super) fn transposed(values: &'a [T], depth: usize, rows: usize) -> View<'a, T> {
-        View { values: &values[..rows * depth], rows, depth, transposed: true }
+    /// The transpose of storage of `depth` rows.
+    pub(super) fn transposed(storage: Matrix<'a, T>, depth: usize) -> View<'a, T> {
+        View { rows: storage.order().width(), depth, storage, transposed: true }
     }
 
-    /// The rows of storage from `start` on, `count` of them, of a transposed matrix: a part of its depth.
+    /// The rows of storage from `start` on, a multiple of 32, `count` of them, of a transposed matrix: a part of its depth.
     pub(super) fn part_of_depth(self, start: usize, count: usize) -> View<'a, T> {
-        assert!(self.transposed);
-        View { values: &self.values[start * self.rows..][..count * self.rows], depth: count, ..self }
+        assert!(self.transposed && start + count <= self.depth);
+        View { storage: self.storage.from_row(start), depth: count, ..self }
     }
 
-    /// At most `most` elements of line number `line` of the storage from `first` on; none beyond the matrix.
+    /// Elements of storage from one piece of a line to the next.
+    pub(super) fn piece_step(&self) -> usize {
+        self.storage.order().at(0, PANEL.min(self.storage.order().width()))
+    }
+
+    /// Whether the storage is in blocks.
+    pub(super) fn is_blocks(&self) -> bool {
+        self.storage.order().is_blocks()
+    }
+
+    /// At most `most` elements of line number `line` of the storage from `first` on, which lie in one piece; none beyond the
+    /// matrix.
     #[inline(always)]
     pub(super) fn line(&self, line: usize, first: usize, most: usize) -> &'a [T] {
         let (lines, len) = if self.transposed { (self.depth, self.rows) } else { (self.rows, self.depth) };
         if line >= lines || first >= len {
             return &[];
         }
-        &self.values[line * len + first..][..most.min(len - first)]
+        self.storage.piece(line, first..first + most.min(len - first))
+    }
+
+    /// Left panels, where storage in blocks is just that: all rows' panels, one after the other.
+    pub(super) fn as_left_panels<L: Layout>(&self) -> Option<&'a [L::Element]>
+    where
+        T: Storage,
+    {
+        let same = L::PER_UNIT == Pairs::PER_UNIT && T::DTYPE == L::Element::DTYPE;
+        let elements = (same && self.is_blocks() && !self.transposed).then(|| self.storage.elements())?;
+        // SAFETY: both types are the one of the same `DTYPE`, of plain numbers.
+        Some(unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) })
     }
 }

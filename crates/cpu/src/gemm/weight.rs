@@ -4,6 +4,7 @@ use super::pack::pack_right;
 use super::tiles::{Layout, PANEL, Pairs, Singles, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
+use crate::matrix::Matrix;
 use crate::simd::Storage;
 use half::{bf16, f16};
 use serin_tensor::{AlignedBuffer, DType};
@@ -54,9 +55,10 @@ impl PackedWeight {
 
     pub(crate) fn refresh(&mut self, cpu: &Cpu, master: &[f32]) {
         let (out_features, in_features) = (self.out_features, self.in_features);
-        pack(cpu, self.format, View::of(master, out_features, in_features), &mut self.forward);
+        let matrix = Matrix::of_rows(&master[..out_features * in_features], in_features);
+        pack(cpu, self.format, View::of(matrix, out_features), &mut self.forward);
         if let Some(backward) = &mut self.backward {
-            pack(cpu, self.format, View::transposed(master, out_features, in_features), backward);
+            pack(cpu, self.format, View::transposed(matrix, out_features), backward);
         }
     }
 

@@ -33,7 +33,7 @@ impl<T: Storage> ThroughActivation<'_, T> {
     #[inline(always)]
     fn each<S: Simd>(self, simd: S, function: Activation) {
         for_vectors!(S, self.d.len(), columns => {
-            let slope = activation_derivative(simd, function, read(simd, &self.saved[columns.clone()]));
+            let slope = activation_derivative::<S, T>(simd, function, read(simd, &self.saved[columns.clone()]));
             let d = &mut self.d[columns];
             write(simd, d, simd.mul(read(simd, d), slope));
         });
@@ -48,10 +48,11 @@ pub(crate) fn activation_backward(
     width: usize,
     d: &mut AlignedBuffer,
 ) {
-    let len = rows * width;
+    assert_eq!(d.order(width), saved.order(width), "both lie in one order");
+    let len = d.order(width).len(rows);
     for_dtype!(d.dtype(), T => {
-        let saved = &saved.as_slice::<T>()[..len];
-        let d = Parts::new(&mut d.as_mut_slice::<T>()[..len]);
+        let saved = &saved.elements::<T>()[..len];
+        let d = Parts::new(&mut d.elements_mut::<T>()[..len]);
         for_element_blocks(cpu, len, &|block| {
             // SAFETY: blocks are disjoint.
             let d = unsafe { d.part(block.clone()) };

@@ -1,17 +1,18 @@
 //! Dropout in place.
 
-use super::split::{Parts, for_row_blocks};
+use super::split::for_row_blocks;
 use crate::Cpu;
+use crate::matrix::Shared;
 use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, keep_pair, read, write};
 use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
+use std::ops::Range;
 
-/// Drops elements of whole rows, of which the first is `first_row` of the buffer.
+/// Drops elements of some rows.
 struct Drop<'a, T> {
     dropout: Dropout,
-    first_row: usize,
-    width: usize,
-    x: &'a mut [T],
+    rows: Range<usize>,
+    x: &'a Shared<'a, T>,
 }
 
 impl<T: Storage> Kernel for Drop<'_, T> {
@@ -19,14 +20,15 @@ impl<T: Storage> Kernel for Drop<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let scale = simd.splat(self.dropout.scale);
-        for (index, row) in self.x.chunks_exact_mut(self.width).enumerate() {
-            let key = self.dropout.row_key((self.first_row + index) as u64);
-            for_vector_pairs!(S, row.len(), [first, second] => {
+        for row in self.rows {
+            let key = self.dropout.row_key(row as u64);
+            for_vector_pairs!(S, self.x.order().width(), [first, second] => {
                 let keep = keep_pair(simd, key, first.start as u32, self.dropout.threshold);
-                let values = [read(simd, &row[first.clone()]), read(simd, &row[second.clone()])];
-                let [a, b] = drop_pair(simd, keep, scale, values);
-                write(simd, &mut row[first], a);
-                write(simd, &mut row[second], b);
+                // SAFETY: this task has these rows alone, and the two pieces are apart.
+                let [first, second] = unsafe { [self.x.piece(row, first), self.x.piece(row, second)] };
+                let [a, b] = drop_pair(simd, keep, scale, [read(simd, first), read(simd, second)]);
+                write(simd, first, a);
+                write(simd, second, b);
             });
         }
     }
@@ -37,11 +39,7 @@ pub(crate) fn dropout(cpu: &Cpu, x: &mut AlignedBuffer, dropout: Dropout, rows: 
         return;
     }
     for_dtype!(x.dtype(), T => {
-        let x = Parts::new(&mut x.as_mut_slice::<T>()[..rows * width]);
-        for_row_blocks(cpu, rows, width, &|block| {
-            // SAFETY: blocks are disjoint.
-            let x = unsafe { x.part(block.start * width..block.end * width) };
-            dispatch(cpu.isa, Drop { dropout, first_row: block.start, width, x });
-        });
+        let x = &Shared::<T>::of(x, rows, width);
+        for_row_blocks(cpu, rows, width, &|rows| dispatch(cpu.isa, Drop { dropout, rows, x }));
     });
 }

@@ -5,6 +5,7 @@
 
 use super::split::{Parts, for_row_blocks, rows_per_block, with_partial_sums};
 use crate::Cpu;
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{
     Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, for_vectors, keep_pair, read, write,
 };
@@ -12,19 +13,10 @@ use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
 use std::ops::Range;
 
-/// The backward on a block of rows, of which the first is `first_row` of the buffer.
+/// The backward on some rows.
 struct LayerNormBackward<'a, T> {
-    /// `[rows, width]` each.
-    dy: &'a [T],
-    sum: &'a [T],
-    /// `[rows, 2]`.
-    statistics: &'a [f32],
-    /// `[width]`.
-    weight: &'a [f32],
-    first_row: usize,
-    /// `[rows, width]`, as is what is in `d_x`.
-    d_sum: &'a mut [T],
-    d_x: Option<(Dropout, &'a mut [T])>,
+    rows: Range<usize>,
+    call: &'a Backward<'a, T>,
     /// This block's share of dγ and dβ, `[width]` each; overwritten.
     d_weight: &'a mut [f32],
     d_bias: &'a mut [f32],
@@ -33,25 +25,17 @@ struct LayerNormBackward<'a, T> {
 impl<T: Storage> Kernel for LayerNormBackward<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        let width = self.weight.len();
+    fn run<S: Simd>(self, simd: S) {
+        let Backward { dy, sum, statistics, weight, d_sum, d_x, .. } = self.call;
         self.d_weight.fill(0.0);
         self.d_bias.fill(0.0);
-        for row in 0..self.dy.len() / width {
-            let elements = row * width..(row + 1) * width;
-            let forward = Row {
-                dy: &self.dy[elements.clone()],
-                sum: &self.sum[elements.clone()],
-                weight: self.weight,
-                mean: self.statistics[2 * row],
-                inverse: self.statistics[2 * row + 1],
-            };
+        for row in self.rows {
+            let (mean, inverse) = (statistics[2 * row], statistics[2 * row + 1]);
+            let forward = Row { row, dy: *dy, sum: *sum, weight, mean, inverse };
             let means = forward.means(simd);
-            let d_sum = &mut self.d_sum[elements.clone()];
             forward.backward(simd, means, d_sum, self.d_weight, self.d_bias);
-            if let Some((dropout, d_x)) = &mut self.d_x {
-                let key = dropout.row_key((self.first_row + row) as u64);
-                copy_dropped(simd, d_sum, key, *dropout, &mut d_x[elements]);
+            if let Some((dropout, d_x)) = d_x {
+                copy_dropped(simd, d_sum, row, *dropout, d_x);
             }
         }
     }
@@ -59,8 +43,9 @@ impl<T: Storage> Kernel for LayerNormBackward<'_, T> {
 
 /// A row of the forward pass and the gradient that comes to it.
 struct Row<'a, T> {
-    dy: &'a [T],
-    sum: &'a [T],
+    row: usize,
+    dy: Matrix<'a, T>,
+    sum: Matrix<'a, T>,
     weight: &'a [f32],
     mean: f32,
     inverse: f32,
@@ -70,8 +55,8 @@ impl<T: Storage> Row<'_, T> {
     /// dy, n and g at `columns`.
     #[inline(always)]
     fn load<S: Simd>(&self, simd: S, columns: Range<usize>) -> [S::F32; 3] {
-        let dy = read(simd, &self.dy[columns.clone()]);
-        let deviation = simd.sub(read(simd, &self.sum[columns.clone()]), simd.splat(self.mean));
+        let dy = read(simd, self.dy.piece(self.row, columns.clone()));
+        let deviation = simd.sub(read(simd, self.sum.piece(self.row, columns.clone())), simd.splat(self.mean));
         [dy, simd.mul(deviation, simd.splat(self.inverse)), simd.mul(dy, read(simd, &self.weight[columns]))]
     }
 
@@ -80,22 +65,30 @@ impl<T: Storage> Row<'_, T> {
     fn means<S: Simd>(&self, simd: S) -> [f32; 2] {
         let mut g_totals = [simd.zero(); 2];
         let mut gn_totals = [simd.zero(); 2];
-        for_vector_pairs!(S, self.dy.len(), [first, second] => {
+        for_vector_pairs!(S, self.weight.len(), [first, second] => {
             let ([_, n0, g0], [_, n1, g1]) = (self.load(simd, first), self.load(simd, second));
             g_totals = [simd.add(g_totals[0], g0), simd.add(g_totals[1], g1)];
             gn_totals = [simd.fma(g0, n0, gn_totals[0]), simd.fma(g1, n1, gn_totals[1])];
         });
-        [g_totals, gn_totals].map(|[a, b]| simd.sum(simd.add(a, b)) / self.dy.len() as f32)
+        [g_totals, gn_totals].map(|[a, b]| simd.sum(simd.add(a, b)) / self.weight.len() as f32)
     }
 
     #[inline(always)]
-    fn backward<S: Simd>(&self, simd: S, means: [f32; 2], d_sum: &mut [T], d_weight: &mut [f32], d_bias: &mut [f32]) {
+    fn backward<S: Simd>(
+        &self,
+        simd: S,
+        means: [f32; 2],
+        d_sum: &Shared<'_, T>,
+        d_weight: &mut [f32],
+        d_bias: &mut [f32],
+    ) {
         let (mean_g, mean_gn) = (simd.splat(means[0]), simd.splat(means[1]));
         let inverse = simd.splat(self.inverse);
-        for_vectors!(S, self.dy.len(), columns => {
+        for_vectors!(S, self.weight.len(), columns => {
             let [dy, n, g] = self.load(simd, columns.clone());
             let centered = simd.neg_fma(n, mean_gn, simd.sub(g, mean_g));
-            write(simd, &mut d_sum[columns.clone()], simd.mul(centered, inverse));
+            // SAFETY: this task has these rows alone.
+            write(simd, unsafe { d_sum.piece(self.row, columns.clone()) }, simd.mul(centered, inverse));
             let d_weight = &mut d_weight[columns.clone()];
             write(simd, d_weight, simd.fma(dy, n, read(simd, d_weight)));
             let d_bias = &mut d_bias[columns];
@@ -104,16 +97,28 @@ impl<T: Storage> Row<'_, T> {
     }
 }
 
-/// `d_x = dropout(d_sum)`.
+/// `d_x = dropout(d_sum)` in a row, which the calling task has alone.
 #[inline(always)]
-fn copy_dropped<S: Simd, T: Storage>(simd: S, d_sum: &[T], key: u32, dropout: Dropout, d_x: &mut [T]) {
-    let scale = simd.splat(dropout.scale);
-    for_vector_pairs!(S, d_sum.len(), [first, second] => {
+fn copy_dropped<S: Simd, T: Storage>(
+    simd: S,
+    d_sum: &Shared<'_, T>,
+    row: usize,
+    dropout: Dropout,
+    d_x: &Shared<'_, T>,
+) {
+    let (key, scale) = (dropout.row_key(row as u64), simd.splat(dropout.scale));
+    for_vector_pairs!(S, d_sum.order().width(), [first, second] => {
         let keep = keep_pair(simd, key, first.start as u32, dropout.threshold);
-        let values = [read(simd, &d_sum[first.clone()]), read(simd, &d_sum[second.clone()])];
-        let [a, b] = drop_pair(simd, keep, scale, values);
-        write(simd, &mut d_x[first], a);
-        write(simd, &mut d_x[second], b);
+        // SAFETY: pieces of a row that this task has alone, one held at a time of each matrix.
+        unsafe {
+            let values = [
+                read(simd, d_sum.piece(row, first.clone())),
+                read(simd, d_sum.piece(row, second.clone())),
+            ];
+            let [a, b] = drop_pair(simd, keep, scale, values);
+            write(simd, d_x.piece(row, first), a);
+            write(simd, d_x.piece(row, second), b);
+        }
     });
 }
 
@@ -138,14 +143,13 @@ pub(crate) fn add_layer_norm_backward(
     with_partial_sums(blocks * 2 * width, |partial_sums| {
         let (statistics, weight) = (&statistics.as_slice()[..2 * rows], &weight.as_slice()[..width]);
         for_dtype!(dy.dtype(), T => {
-            let len = rows * width;
             let call = Backward::<T> {
-                dy: &dy.as_slice()[..len],
-                sum: &sum.as_slice()[..len],
+                dy: Matrix::of(dy, rows, width),
+                sum: Matrix::of(sum, rows, width),
                 statistics,
                 weight,
-                d_sum: Parts::new(&mut d_sum.as_mut_slice()[..len]),
-                d_x: d_x.map(|(dropout, d_x)| (dropout, Parts::new(&mut d_x.as_mut_slice()[..len]))),
+                d_sum: Shared::of(d_sum, rows, width),
+                d_x: d_x.map(|(dropout, d_x)| (dropout, Shared::of(d_x, rows, width))),
                 partial_sums: Parts::new(partial_sums),
             };
             call.run(cpu, rows);
@@ -158,14 +162,18 @@ pub(crate) fn add_layer_norm_backward(
     });
 }
 
-/// The buffers of a call, typed, with outputs in parts.
+/// The buffers of a call, typed.
 struct Backward<'a, T> {
-    dy: &'a [T],
-    sum: &'a [T],
+    /// `[rows, width]` each.
+    dy: Matrix<'a, T>,
+    sum: Matrix<'a, T>,
+    /// `[rows, 2]`.
     statistics: &'a [f32],
+    /// `[width]`.
     weight: &'a [f32],
-    d_sum: Parts<'a, T>,
-    d_x: Option<(Dropout, Parts<'a, T>)>,
+    /// `[rows, width]`, as is what is in `d_x`.
+    d_sum: Shared<'a, T>,
+    d_x: Option<(Dropout, Shared<'a, T>)>,
     /// `[blocks, 2, width]`.
     partial_sums: Parts<'a, f32>,
 }
@@ -173,29 +181,12 @@ struct Backward<'a, T> {
 impl<T: Storage> Backward<'_, T> {
     fn run(&self, cpu: &Cpu, rows: usize) {
         let width = self.weight.len();
-        for_row_blocks(cpu, rows, width, &|block| {
-            let elements = block.start * width..block.end * width;
-            let partial = block.start / rows_per_block(width) * 2 * width;
-            // SAFETY: blocks are disjoint, and so are their elements and partial sums.
-            let (d_sum, d_x, partial_sums) = unsafe {
-                let d_x = self.d_x.as_ref().map(|(dropout, d_x)| (*dropout, d_x.part(elements.clone())));
-                (self.d_sum.part(elements.clone()), d_x, self.partial_sums.part(partial..partial + 2 * width))
-            };
+        for_row_blocks(cpu, rows, width, &|rows| {
+            let partial = rows.start / rows_per_block(width) * 2 * width;
+            // SAFETY: blocks are disjoint, and so are their partial sums.
+            let partial_sums = unsafe { self.partial_sums.part(partial..partial + 2 * width) };
             let (d_weight, d_bias) = partial_sums.split_at_mut(width);
-            dispatch(
-                cpu.isa,
-                LayerNormBackward {
-                    dy: &self.dy[elements.clone()],
-                    sum: &self.sum[elements],
-                    statistics: &self.statistics[2 * block.start..2 * block.end],
-                    weight: self.weight,
-                    first_row: block.start,
-                    d_sum,
-                    d_x,
-                    d_weight,
-                    d_bias,
-                },
-            );
+            dispatch(cpu.isa, LayerNormBackward { rows, call: self, d_weight, d_bias });
         });
     }
 }

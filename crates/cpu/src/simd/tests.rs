@@ -63,9 +63,12 @@ function!(Sigmoid, simd, x => sigmoid(simd, x));
 impl Function for Activation {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, x: S::F32) -> S::F32 {
-        activation(simd, self, x)
+        activation::<S, f32>(simd, self, x)
     }
 }
+
+function!(ShortGelu, simd, x => activation::<S, bf16>(simd, Activation::Gelu, x));
+function!(ShortGeluDerivative, simd, x => activation_derivative::<S, bf16>(simd, Activation::Gelu, x));
 
 /// f'(x).
 #[derive(Clone, Copy)]
@@ -74,7 +77,7 @@ struct Derivative(Activation);
 impl Function for Derivative {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, x: S::F32) -> S::F32 {
-        activation_derivative(simd, self.0, x)
+        activation_derivative::<S, f32>(simd, self.0, x)
     }
 }
 
@@ -204,6 +207,7 @@ fn tanh_and_sigmoid_are_accurate() {
 #[test]
 fn activations_are_accurate() {
     check("gelu", Activation::Gelu, gelu_f64, mixed, 5e-7);
+    check("gelu for bf16", ShortGelu, gelu_f64, mixed, 2.5e-6);
     check("gelu_tanh", Activation::GeluTanh, gelu_tanh_f64, mixed, 6e-7);
     check("silu", Activation::Silu, |x| x * sigmoid_f64(x), mixed, 4e-7);
     check("tanh", Activation::Tanh, f64::tanh, mixed, 2e-7);
@@ -218,6 +222,7 @@ fn derivatives_are_accurate() {
         0.5 * (1.0 + erf_f64(x * std::f64::consts::FRAC_1_SQRT_2)) + slope
     };
     check("gelu'", Derivative(Activation::Gelu), gelu, absolutely, 8e-7);
+    check("gelu' for bf16", ShortGeluDerivative, gelu, absolutely, 3e-6);
     let gelu_tanh = |x: f64| {
         let t = gelu_tanh_inner_f64(x).tanh();
         let slope = (2.0 / std::f64::consts::PI).sqrt() * (1.0 + 3.0 * 0.044715 * x * x);

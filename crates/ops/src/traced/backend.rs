@@ -49,6 +49,10 @@ impl<B: Backend> Backend for Traced<B> {
         self.inner.buffer(dtype, len)
     }
 
+    fn activations(&self, dtype: DType, rows: usize, width: usize) -> Result<B::Buffer, DeviceError> {
+        self.inner.activations(dtype, rows, width)
+    }
+
     fn len(&self, buffer: &B::Buffer) -> usize {
         self.inner.len(buffer)
     }

@@ -1,10 +1,11 @@
 //! The backward pass of attention of a sequence's first row; the formulas are those of [`crate::attention::backward`].
 
 use super::Group;
-use crate::attention::heads::Shared;
+use crate::attention::forward::{Columns, convert_row};
 use crate::attention::product::padded;
 use crate::attention::scratch::cut;
-use crate::attention::softmax::{self, Statistics, add_scaled, convert, dot};
+use crate::attention::softmax::{self, Statistics};
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
 use std::ops::Range;
@@ -15,13 +16,13 @@ pub(super) struct Backward<'a, T> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[sequences, width]`.
-    pub(super) d_out: &'a [T],
+    pub(super) d_out: Matrix<'a, T>,
     /// `[sequences, width]`.
-    pub(super) q: &'a [T],
+    pub(super) q: Matrix<'a, T>,
     /// `[rows, 2 * width]`.
-    pub(super) kv: &'a [T],
+    pub(super) kv: Matrix<'a, T>,
     /// `[sequences, width]`.
-    pub(super) out: &'a [T],
+    pub(super) out: Matrix<'a, T>,
     /// `[heads, sequences]`.
     pub(super) log_sum_exp: &'a [f32],
     /// `[sequences, width]`; this group's columns of its sequence's row are written.
@@ -41,22 +42,25 @@ impl<T: Storage> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (width, head_dim, heads) = (self.shape.width(), self.shape.head_dim, self.group.heads.len());
-        let (columns, keys) = (self.group.columns(head_dim), padded(self.group.rows.len()));
+        let (head_dim, heads) = (self.shape.head_dim, self.group.heads.len());
+        let keys = padded(self.group.rows.len());
         let mut memory = std::mem::take(&mut self.memory);
         let [query, d_out, d_query] = std::array::from_fn(|_| cut(&mut memory, self.group.span(self.shape)));
         let [p, d_s] = std::array::from_fn(|_| cut(&mut memory, heads * keys));
 
-        let own = self.group.sequence * width..(self.group.sequence + 1) * width;
-        convert(simd, query, 1.0, &self.q[own.clone()][columns.clone()]);
-        convert(simd, d_out, 1.0, &self.d_out[own][columns.clone()]);
+        let (first, sequence) = (self.group.heads.start, self.group.sequence);
+        let k = |head: usize| Columns::of(self.kv, self.shape).part(first + head);
+        let v = |head: usize| Columns::of(self.kv, self.shape).part(self.shape.heads + first + head);
+        for head in 0..heads {
+            let own = head * head_dim..(head + 1) * head_dim;
+            Columns::of(self.q, self.shape).part(first + head).load_row(simd, sequence, &mut query[own.clone()]);
+            Columns::of(self.d_out, self.shape).part(first + head).load_row(simd, sequence, &mut d_out[own]);
+        }
         for (index, row) in self.group.rows.clone().enumerate() {
-            let (k, v) = self.kv[row * 2 * width..][..2 * width].split_at(width);
-            let (k, v) = (&k[columns.clone()], &v[columns.clone()]);
             for head in 0..heads {
                 let own = head * head_dim..(head + 1) * head_dim;
-                p[head * keys + index] = dot(simd, &query[own.clone()], &k[own.clone()]);
-                d_s[head * keys + index] = dot(simd, &d_out[own.clone()], &v[own]);
+                p[head * keys + index] = k(head).dot(simd, row, &query[own.clone()]);
+                d_s[head * keys + index] = v(head).dot(simd, row, &d_out[own]);
             }
         }
         for head in 0..heads {
@@ -71,21 +75,23 @@ impl<T: Storage> Kernel for Backward<'_, T> {
         }
         d_query.fill(0.0);
         for (index, row) in self.group.rows.clone().enumerate() {
-            let k = &self.kv[row * 2 * width..][columns.clone()];
-            // SAFETY: only this task writes these columns of its sequence's rows; the two parts are disjoint.
-            let d_k = unsafe { self.d_kv.part(row, columns.clone()) };
-            // SAFETY: as above.
-            let d_v = unsafe { self.d_kv.part(row, width + columns.start..width + columns.end) };
             for head in 0..heads {
                 let own: Range<usize> = head * head_dim..(head + 1) * head_dim;
                 let (d_s, p) = (d_s[head * keys + index], p[head * keys + index]);
-                add_scaled(simd, &mut d_query[own.clone()], d_s, &k[own.clone()]);
-                convert(simd, &mut d_k[own.clone()], d_s, &query[own.clone()]);
-                convert(simd, &mut d_v[own.clone()], p, &d_out[own]);
+                k(head).add_scaled(simd, row, d_s, &mut d_query[own.clone()]);
+                let columns = |part: usize| {
+                    let start = (part * self.shape.heads + first + head) * head_dim;
+                    start..start + head_dim
+                };
+                // SAFETY: only this task writes these heads' columns of its sequence's rows.
+                unsafe {
+                    convert_row(simd, self.d_kv, row, columns(0), d_s, &query[own.clone()]);
+                    convert_row(simd, self.d_kv, row, columns(1), p, &d_out[own]);
+                }
             }
         }
         // SAFETY: only this task writes these columns of this sequence's row.
-        convert(simd, unsafe { self.d_q.part(self.group.sequence, columns) }, 1.0, d_query);
+        unsafe { convert_row(simd, self.d_q, sequence, self.group.columns(head_dim), 1.0, d_query) };
     }
 }
 
@@ -93,13 +99,12 @@ impl<T: Storage> Backward<'_, T> {
     /// Turns scores in `p` into `P ⊙ M` and `dO Vᵀ` in `d_s` into dS. `head` counts from the group's first.
     #[inline(always)]
     fn through_softmax<S: Simd>(&self, simd: S, head: usize, d_out: &[f32], p: &mut [f32], d_s: &mut [f32]) {
-        let (width, head_dim) = (self.shape.width(), self.shape.head_dim);
-        let (head, sequences) = (self.group.heads.start + head, self.d_out.len() / width);
-        let out = &self.out[self.group.sequence * width + head * head_dim..][..head_dim];
+        let (sequence, head_dim) = (self.group.sequence, self.shape.head_dim);
+        let (head, sequences) = (self.group.heads.start + head, self.log_sum_exp.len() / self.shape.heads);
         let statistics = Statistics {
             scale: 1.0 / (head_dim as f32).sqrt(),
-            log_sum_exp: self.log_sum_exp[head * sequences + self.group.sequence],
-            d: dot(simd, d_out, out),
+            log_sum_exp: self.log_sum_exp[head * sequences + sequence],
+            d: Columns::of(self.out, self.shape).part(head).dot(simd, sequence, d_out),
         };
         let row = self.group.mask_row(self.shape, head);
         let dropout = self.dropout.map(|dropout| (dropout, row));

@@ -1,10 +1,11 @@
 //! The forward pass of attention of a sequence's first row.
 
 use super::Group;
-use crate::attention::heads::Shared;
+use crate::attention::forward::{Columns, convert_row};
 use crate::attention::product::padded;
 use crate::attention::scratch::cut;
-use crate::attention::softmax::{add_scaled, convert, dot, drop, exponentials};
+use crate::attention::softmax::{drop, exponentials};
+use crate::matrix::{Matrix, Shared};
 use crate::simd::{Kernel, Simd, Storage};
 use serin_ops::{AttentionShape, Dropout};
 
@@ -14,9 +15,9 @@ pub(super) struct Forward<'a, T> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[sequences, width]`.
-    pub(super) q: &'a [T],
+    pub(super) q: Matrix<'a, T>,
     /// `[rows, 2 * width]`.
-    pub(super) kv: &'a [T],
+    pub(super) kv: Matrix<'a, T>,
     /// `[sequences, width]`; this group's columns of its sequence's row are written.
     pub(super) out: &'a Shared<'a, T>,
     /// `[heads, sequences]`; one element a head is written.
@@ -34,18 +35,20 @@ impl<T: Storage> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (width, head_dim) = (self.shape.width(), self.shape.head_dim);
+        let (heads, head_dim) = (self.group.heads.clone(), self.shape.head_dim);
         let (columns, keys) = (self.group.columns(head_dim), padded(self.group.rows.len()));
         let mut memory = std::mem::take(&mut self.memory);
         let query = cut(&mut memory, self.group.span(self.shape));
         let output = cut(&mut memory, self.group.span(self.shape));
         let scores = memory;
 
-        convert(simd, query, 1.0, &self.q[self.group.sequence * width..][columns.clone()]);
+        let (q, kv) = (Columns::of(self.q, self.shape), Columns::of(self.kv, self.shape));
+        for (head, query) in heads.clone().zip(query.chunks_exact_mut(head_dim)) {
+            q.part(head).load_row(simd, self.group.sequence, query);
+        }
         for (index, row) in self.group.rows.clone().enumerate() {
-            let k = &self.kv[row * 2 * width..][columns.clone()];
-            for (head, (q, k)) in query.chunks_exact(head_dim).zip(k.chunks_exact(head_dim)).enumerate() {
-                scores[head * keys + index] = dot(simd, q, k);
+            for (head, query) in query.chunks_exact(head_dim).enumerate() {
+                scores[head * keys + index] = kv.part(heads.start + head).dot(simd, row, query);
             }
         }
         for (head, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
@@ -53,13 +56,13 @@ impl<T: Storage> Kernel for Forward<'_, T> {
         }
         output.fill(0.0);
         for (index, row) in self.group.rows.clone().enumerate() {
-            let v = &self.kv[row * 2 * width + width..][columns.clone()];
-            for (head, (sum, v)) in output.chunks_exact_mut(head_dim).zip(v.chunks_exact(head_dim)).enumerate() {
-                add_scaled(simd, sum, scores[head * keys + index], v);
+            for (head, sum) in output.chunks_exact_mut(head_dim).enumerate() {
+                let v = kv.part(self.shape.heads + heads.start + head);
+                v.add_scaled(simd, row, scores[head * keys + index], sum);
             }
         }
         // SAFETY: only this task writes these columns of this sequence's row.
-        convert(simd, unsafe { self.out.part(self.group.sequence, columns) }, 1.0, output);
+        unsafe { convert_row(simd, self.out, self.group.sequence, columns, 1.0, output) };
     }
 }
 
@@ -72,7 +75,7 @@ impl<T: Storage> Forward<'_, T> {
         if let Some(saved) = self.log_sum_exp {
             let sequence = self.group.sequence;
             // SAFETY: only this task writes this head's statistic of this sequence.
-            let slot = unsafe { saved.part(head, sequence..sequence + 1) };
+            let slot = unsafe { saved.piece(head, sequence..sequence + 1) };
             slot[0] = log_sum_exp;
         }
         match &self.dropout {

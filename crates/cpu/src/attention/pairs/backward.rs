@@ -9,7 +9,8 @@ mod scores;
 
 use super::vectors::{load, side_by_side, transposed_rows, write};
 use super::{BLOCK, CHUNK, PANEL, PairKernel, Products, Work, cut_blocks, cut_chunks, words};
-use crate::attention::heads::{Head, Shared};
+use crate::attention::heads::Head;
+use crate::matrix::{Matrix, Shared};
 use half::bf16;
 use operands::Operands;
 use scores::BlockOfKeys;
@@ -25,11 +26,11 @@ pub(super) struct Backward<'a> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[rows, width]`.
-    pub(super) d_out: &'a [bf16],
+    pub(super) d_out: Matrix<'a, bf16>,
     /// `[rows, 3 * width]`.
-    pub(super) qkv: &'a [bf16],
+    pub(super) qkv: Matrix<'a, bf16>,
     /// `[rows, width]`.
-    pub(super) out: &'a [bf16],
+    pub(super) out: Matrix<'a, bf16>,
     /// This head's statistics of its sequence, `[len]`.
     pub(super) log_sum_exp: &'a [f32],
     /// `[rows, 3 * width]`; this head's columns of its sequence's rows are written.
@@ -113,14 +114,14 @@ impl Backward<'_> {
     /// 32 columns of a row of this head's gradient; `None` beyond the sequence.
     ///
     /// # Safety
-    /// As [`Shared::part`].
+    /// As [`Shared::piece`].
     #[inline]
     #[allow(clippy::mut_from_ref)]
     unsafe fn place(&self, part: Part, row: usize, index: usize) -> Option<&mut [bf16]> {
         let AttentionShape { heads, head_dim } = self.shape;
         let column = (part as usize * heads + self.head.head) * head_dim + index * PANEL;
         // SAFETY: the caller's promise; other tasks have other heads' columns or other sequences' rows.
-        (row < self.head.len).then(|| unsafe { self.d_qkv.part(self.head.first + row, column..column + PANEL) })
+        (row < self.head.len).then(|| unsafe { self.d_qkv.piece(self.head.first + row, column..column + PANEL) })
     }
 
     /// Stores a block of which rows are rows of the sequence.

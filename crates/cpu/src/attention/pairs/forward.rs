@@ -9,7 +9,8 @@ use super::pack::Rows;
 use super::vectors::transposed_rows;
 use super::{BLOCK, CHUNK, PANEL, PairKernel, Products, Work, cut_blocks, cut_chunks, words};
 use crate::attention::forward::Columns;
-use crate::attention::heads::{Head, Shared};
+use crate::attention::heads::Head;
+use crate::matrix::{Matrix, Shared};
 use half::bf16;
 use serin_ops::{AttentionShape, Dropout};
 use softmax::Softmax;
@@ -21,7 +22,7 @@ pub(super) struct Forward<'a> {
     pub(super) shape: AttentionShape,
     pub(super) dropout: Option<Dropout>,
     /// `[rows, 3 * width]`.
-    pub(super) qkv: &'a [bf16],
+    pub(super) qkv: Matrix<'a, bf16>,
     /// `[rows, width]`; this head's columns of its sequence's rows are written.
     pub(super) out: &'a Shared<'a, bf16>,
     /// `[heads, rows]`; this head's part of its row is written.
@@ -96,7 +97,7 @@ impl Forward<'_> {
 
     /// Rows of this head's queries (0), keys (1) or values (2).
     fn rows(&self, part: usize, start: usize, rows: usize) -> Rows<'_> {
-        let columns = Columns::of_qkv(self.qkv, self.shape).part(part * self.shape.heads + self.head.head);
+        let columns = Columns::of(self.qkv, self.shape).part(part * self.shape.heads + self.head.head);
         Rows { columns, first: self.head.first + start, rows, head_dim: self.shape.head_dim }
     }
 
@@ -126,7 +127,7 @@ impl Forward<'_> {
         if let Some(saved) = self.log_sum_exp {
             let row = self.head.first + start;
             // SAFETY: only this task writes this head's statistics of this sequence's rows.
-            softmax.save(unsafe { saved.part(self.head.head, row..row + rows) });
+            softmax.save(unsafe { saved.piece(self.head.head, row..row + rows) });
         }
         self.store(start, rows, panels.out, softmax.factors());
     }
@@ -141,7 +142,7 @@ impl Forward<'_> {
                 if row < rows {
                     let columns = first + column..first + column + values.len();
                     // SAFETY: only this task writes this head's columns of this sequence's rows.
-                    unsafe { self.out.part(self.head.first + start + row, columns) }.copy_from_slice(&values);
+                    unsafe { self.out.piece(self.head.first + start + row, columns) }.copy_from_slice(&values);
                 }
             });
         }

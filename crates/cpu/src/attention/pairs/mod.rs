@@ -10,10 +10,11 @@ mod forward;
 mod pack;
 mod vectors;
 
-use super::heads::{self, Head, Shared};
+use super::heads::{self, Head};
 use crate::Cpu;
 use crate::gemm::kernel::{BLOCK, BlockKernel};
 use crate::gemm::tiles::{Layout, PANEL, Pairs};
+use crate::matrix::{Matrix, Shared};
 use backward::Backward;
 use forward::Forward;
 use half::bf16;
@@ -39,9 +40,9 @@ pub(super) fn forward(
     out: &mut AlignedBuffer,
 ) {
     let rows = heads::rows(sequences);
-    let qkv = &qkv.as_slice()[..rows * 3 * shape.width()];
-    let out = Shared::new(&mut out.as_mut_slice()[..rows * shape.width()], shape.width());
-    let log_sum_exp = log_sum_exp.map(|saved| Shared::new(&mut saved.as_mut_slice()[..rows * shape.heads], rows));
+    let qkv = Matrix::of(qkv, rows, 3 * shape.width());
+    let out = Shared::of(out, rows, shape.width());
+    let log_sum_exp = log_sum_exp.map(|saved| Shared::of(saved, shape.heads, rows));
     heads::for_each(cpu, sequences, shape, &|head| {
         run(cpu, Forward { head, shape, dropout, qkv, out: &out, log_sum_exp: log_sum_exp.as_ref() });
     });
@@ -61,11 +62,10 @@ pub(super) fn backward(
     d_qkv: &mut AlignedBuffer,
 ) {
     let (rows, width) = (heads::rows(sequences), shape.width());
-    let qkv = &qkv.as_slice()[..rows * 3 * width];
-    let d_out = &d_out.as_slice()[..rows * width];
-    let out = &out.as_slice()[..rows * width];
+    let qkv = Matrix::of(qkv, rows, 3 * width);
+    let [d_out, out] = [d_out, out].map(|buffer| Matrix::of(buffer, rows, width));
     let log_sum_exp = &log_sum_exp.as_slice::<f32>()[..rows * shape.heads];
-    let d_qkv = Shared::new(&mut d_qkv.as_mut_slice()[..rows * 3 * width], 3 * width);
+    let d_qkv = Shared::of(d_qkv, rows, 3 * width);
     heads::for_each(cpu, sequences, shape, &|head| {
         let Head { first, len, .. } = head;
         let log_sum_exp = &log_sum_exp[head.head * rows + first..][..len];

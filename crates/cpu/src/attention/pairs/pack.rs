@@ -36,7 +36,7 @@ impl Rows<'_> {
             return _mm512_setzero_si512();
         }
         let values: &[bf16; PANEL] =
-            self.columns.row(self.first + row)[chunk * PANEL..].first_chunk().expect("whole chunks");
+            self.columns.piece(self.first + row, chunk * PANEL, PANEL).first_chunk().expect("whole chunks");
         // SAFETY: 64 bytes are there.
         unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
     }

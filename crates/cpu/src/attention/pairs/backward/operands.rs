@@ -51,10 +51,10 @@ impl<'a> Operands<'a> {
         let (heads, own) = (head.shape.heads, head.head.head);
         let rows =
             |columns| Rows { columns, first: head.head.first, rows: head.head.len, head_dim: head.shape.head_dim };
-        let qkv = Columns::of_qkv(head.qkv, head.shape);
+        let qkv = Columns::of(head.qkv, head.shape);
         let of_q = rows(qkv.part(own));
         let of_k = rows(qkv.part(heads + own));
-        let of_d_o = rows(Columns::of_width(head.d_out, head.shape).part(own));
+        let of_d_o = rows(Columns::of(head.d_out, head.shape).part(own));
         of_k.left_by_width(k);
         rows(qkv.part(2 * heads + own)).left_by_width(v);
         of_q.right_by_width(q);
@@ -62,7 +62,7 @@ impl<'a> Operands<'a> {
         of_k.left_by_length(k_by_length);
         of_q.right_by_length(q_by_length);
         of_d_o.right_by_length(d_o_by_length);
-        let of_out = rows(Columns::of_width(head.out, head.shape).part(own));
+        let of_out = rows(Columns::of(head.out, head.shape).part(own));
         for (block, queries) in queries.iter_mut().enumerate() {
             fill(head, queries, block * PANEL, of_out, of_d_o);
         }
