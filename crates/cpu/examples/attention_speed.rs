@@ -1,7 +1,8 @@
 //! How fast attention is with RoBERTa-base's 12 heads of 64: `cargo run --release -p serin-cpu --example attention_speed --
 //! [THREADS,...] [ISA:DTYPE,...] [LENGTH,...]`.
 //!
-//! Each figure is the best of many repetitions: on a machine that others use too, that is what the code can do.
+//! Activations are row-major, then as the backend likes them. Each figure is the best of many repetitions: on a machine that others
+//! use too, that is what the code can do.
 
 use serin_cpu::{Cpu, CpuOptions, Isa};
 use serin_ops::{AttentionShape, Backend, Dropout, DropoutSite};
@@ -38,7 +39,8 @@ fn main() {
                 let threads = threads.parse().expect("a number");
                 let cpu = Cpu::new(CpuOptions { threads, isa }).expect("threads");
                 println!("  {dtype}, {}", cpu.name());
-                attention(&cpu, dtype, lengths);
+                attention(&cpu, dtype, lengths, false);
+                attention(&cpu, dtype, lengths, true);
                 first_row(&cpu, dtype, lengths);
             }
         }
@@ -54,22 +56,35 @@ fn offsets(lengths: &[usize]) -> Vec<u32> {
 }
 
 fn filled(cpu: &Cpu, dtype: DType, len: usize) -> AlignedBuffer {
-    let values: Vec<f32> = (0..len).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
     let mut buffer = cpu.buffer(dtype, len).expect("memory");
-    cpu.write(&mut buffer, 0, &values);
+    cpu.write(&mut buffer, 0, &values(len));
     buffer
 }
 
-fn attention(cpu: &Cpu, dtype: DType, lengths: &[usize]) {
+fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect()
+}
+
+/// `own`: with activations in the order that the backend likes best.
+fn attention(cpu: &Cpu, dtype: DType, lengths: &[usize], own: bool) {
     let (offsets, rows, width) = (offsets(lengths), lengths.iter().sum::<usize>(), SHAPE.width());
-    let [qkv, mut d_qkv] = [0, 1].map(|_| filled(cpu, dtype, rows * 3 * width));
-    let [d_out, mut out] = [0, 1].map(|_| filled(cpu, dtype, rows * width));
+    let activations = |width: usize| {
+        let mut buffer = match own {
+            true => cpu.activations(dtype, rows, width).expect("memory"),
+            false => cpu.buffer(dtype, rows * width).expect("memory"),
+        };
+        cpu.write(&mut buffer, 0, &values(rows * width));
+        buffer
+    };
+    let [qkv, mut d_qkv] = [0, 1].map(|_| activations(3 * width));
+    let [d_out, mut out] = [0, 1].map(|_| activations(width));
     let mut saved = cpu.buffer(DType::F32, rows * SHAPE.heads).expect("memory");
     let dropped = Dropout::new(0.1, 1, 1, 1, DropoutSite::AttentionProbabilities);
     let pairs: usize = lengths.iter().map(|len| len * len).sum();
     let report = |what: &str, products: usize, seconds: f64| {
         let speed = (products * 2 * pairs * width) as f64 / seconds / 1e12;
-        println!("    {what:<26} {:8.3} ms {speed:6.3} TFLOP/s", seconds * 1e3);
+        let order = if own { "own order" } else { "row-major" };
+        println!("    {what:<26} {order} {:8.3} ms {speed:6.3} TFLOP/s", seconds * 1e3);
     };
     report("inference", 2, best(|| cpu.attention(&qkv, &offsets, SHAPE, None, None, &mut out)));
     for (name, dropout) in [("", None), (", dropout", dropped)] {

@@ -80,15 +80,19 @@ impl<B: Limits> Workbench<'_, B> {
 
     /// A buffer of small numbers, as activations are.
     fn filled(&self, dtype: DType, len: usize) -> anyhow::Result<B::Buffer> {
-        let mut buffer = self.device.buffer(dtype, len)?;
-        let values: Vec<f32> = (0..len).map(|index| (index * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
-        self.device.write(&mut buffer, 0, &values);
-        Ok(buffer)
+        Ok(self.fill(self.device.buffer(dtype, len)?, len))
     }
 
     /// A buffer of activations, `[tokens, width]`.
     fn activations(&self, width: usize) -> anyhow::Result<B::Buffer> {
-        self.filled(self.subject.dtype, self.tokens * width)
+        let buffer = self.device.activations(self.subject.dtype, self.tokens, width)?;
+        Ok(self.fill(buffer, self.tokens * width))
+    }
+
+    fn fill(&self, mut buffer: B::Buffer, len: usize) -> B::Buffer {
+        let values: Vec<f32> = (0..len).map(|index| (index * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        self.device.write(&mut buffer, 0, &values);
+        buffer
     }
 
     /// Lengths of sequences, like IMDB's.
