@@ -104,9 +104,7 @@ impl Backend for Cpu {
 
     fn copy(&self, from: &AlignedBuffer, from_offset: usize, to: &mut AlignedBuffer, to_offset: usize, len: usize) {
         assert_eq!(from.dtype(), to.dtype(), "a copy between types");
-        let size = from.dtype().size();
-        let bytes = &from.as_bytes()[from_offset * size..][..len * size];
-        self.write_bytes(to, to_offset, bytes);
+        rows::copy(from, from_offset, to, to_offset, len);
     }
 
     fn fill_zero(&self, buffer: &mut AlignedBuffer, len: usize) {

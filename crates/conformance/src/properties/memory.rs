@@ -13,6 +13,22 @@ use serin_tensor::DType;
 struct Copies {
     dtype: DType,
     len: usize,
+    /// Of activations in the order that the device likes best; else plain elements.
+    width: Option<usize>,
+}
+
+/// Room for `len` elements, in rows of a width or plain.
+fn room<B: Backend>(backend: &B, dtype: DType, len: usize, width: Option<usize>) -> Result<B::Buffer, String> {
+    let buffer = match width {
+        Some(width) => backend.activations(dtype, len.div_ceil(width), width),
+        None => backend.buffer(dtype, len),
+    };
+    buffer.map_err(|error| error.to_string())
+}
+
+/// How a width is named.
+fn order(width: Option<usize>) -> String {
+    width.map_or(String::new(), |width| format!(" in rows of {width}"))
 }
 
 /// Values whose rounding is easily got wrong: ties to even both ways, the first that overflow f16, subnormals, no numbers.
@@ -50,24 +66,25 @@ impl Property for Copies {
     }
 
     fn label(&self) -> String {
-        format!("{} {} elements there and back", self.dtype, self.len)
+        format!("{} {} elements{} there and back", self.dtype, self.len, order(self.width))
     }
 
     fn check<B: Backend>(&self, trial: &mut Trial<'_, B>) -> Result<(), String> {
-        let Copies { dtype, len } = *self;
+        let Copies { dtype, len, width } = *self;
         let offset = 3;
         let mut values = numbers(DType::F32, len, 1);
         values.iter_mut().zip(AWKWARD).for_each(|(to, awkward)| *to = awkward);
         let expected: Vec<u8> = values.iter().flat_map(|&value| bytes_of(dtype, value)).collect();
         trial.call(|backend| {
-            let buffer = || backend.buffer(dtype, offset + len + 1).map_err(|error| error.to_string());
+            let buffer = || room(backend, dtype, offset + len + 1, width);
             let read = |buffer: &B::Buffer| -> Result<Vec<f32>, String> {
                 let mut all = vec![f32::NAN; offset + len + 1];
                 backend.read(buffer, 0, &mut all).map_err(|error| error.to_string())?;
                 Ok(all)
             };
             let mut written = buffer()?;
-            if backend.len(&written) != offset + len + 1 || backend.dtype(&written) != dtype {
+            let as_long = backend.len(&written) == offset + len + 1 || width.is_some();
+            if !as_long || backend.dtype(&written) != dtype {
                 return Err("a buffer of another length or type".to_owned());
             }
             if read(&written)?.iter().any(|&value| value != 0.0) {
@@ -107,6 +124,8 @@ impl Property for Copies {
 struct CopiesOnDevice {
     dtype: DType,
     len: usize,
+    /// Of either buffer, as in [`Copies`].
+    widths: [Option<usize>; 2],
 }
 
 impl Property for CopiesOnDevice {
@@ -115,11 +134,12 @@ impl Property for CopiesOnDevice {
     }
 
     fn label(&self) -> String {
-        format!("{} {} elements to another buffer", self.dtype, self.len)
+        let [from, to] = self.widths.map(order);
+        format!("{} {} elements{from} to another buffer{to}", self.dtype, self.len)
     }
 
     fn check<B: Backend>(&self, trial: &mut Trial<'_, B>) -> Result<(), String> {
-        let CopiesOnDevice { dtype, len } = *self;
+        let CopiesOnDevice { dtype, len, widths } = *self;
         // Neither from the first element, nor to the place that they come from.
         let (from, to) = (5, 2);
         let bytes = |seed| -> Vec<u8> {
@@ -127,12 +147,12 @@ impl Property for CopiesOnDevice {
         };
         let (source, mut expected) = (bytes(1), bytes(2));
         trial.call(|backend| {
-            let buffer = |bytes: &[u8]| -> Result<B::Buffer, String> {
-                let mut buffer = backend.buffer(dtype, from + len + 1).map_err(|error| error.to_string())?;
+            let buffer = |bytes: &[u8], width| -> Result<B::Buffer, String> {
+                let mut buffer = room(backend, dtype, from + len + 1, width)?;
                 backend.write_bytes(&mut buffer, 0, bytes);
                 Ok(buffer)
             };
-            let (source_buffer, mut copied) = (buffer(&source)?, buffer(&expected)?);
+            let (source_buffer, mut copied) = (buffer(&source, widths[0])?, buffer(&expected, widths[1])?);
             backend.copy(&source_buffer, from, &mut copied, to, len);
             let size = dtype.size();
             expected[to * size..][..len * size].copy_from_slice(&source[from * size..][..len * size]);
@@ -151,8 +171,12 @@ impl Property for CopiesOnDevice {
 pub(super) fn each(visitor: &mut impl Visitor) {
     for dtype in DTYPES {
         for len in [0, 1, 15, 16, 17, 33, 40_000] {
-            visitor.property(Copies { dtype, len });
-            visitor.property(CopiesOnDevice { dtype, len });
+            for width in [None, Some(32), Some(96)] {
+                visitor.property(Copies { dtype, len, width });
+            }
+            for widths in [[None, None], [Some(64), None], [None, Some(64)], [Some(32), Some(96)]] {
+                visitor.property(CopiesOnDevice { dtype, len, widths });
+            }
         }
     }
 }

@@ -60,6 +60,14 @@ pub(crate) fn write_bytes(buffer: &mut AlignedBuffer, offset: usize, bytes: &[u8
     }
 }
 
+/// Copies `len` elements from one buffer to another of the same type.
+pub(crate) fn copy(from: &AlignedBuffer, from_offset: usize, to: &mut AlignedBuffer, to_offset: usize, len: usize) {
+    let size = from.dtype().size();
+    for (at, place) in pieces(from, from_offset..from_offset + len) {
+        write_bytes(to, to_offset + at.start, &from.as_bytes()[place.start * size..place.end * size]);
+    }
+}
+
 /// Elements `range` of a buffer, counted row by row where it holds a matrix: piece by piece which of them, and where they lie.
 fn pieces(buffer: &AlignedBuffer, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
     let order: Option<Order> = buffer.blocks().map(|width| buffer.order(width));

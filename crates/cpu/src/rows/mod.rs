@@ -14,4 +14,4 @@ mod split;
 mod tests;
 pub(crate) mod vocabulary_loss;
 
-pub(crate) use convert::{fill_zero, read, read_bytes, write, write_bytes};
+pub(crate) use convert::{copy, fill_zero, read, read_bytes, write, write_bytes};
