@@ -91,24 +91,40 @@ fn finish_row<S: Simd, T: Storage>(
     }
 }
 
+/// A row of [`Through::Activation`].
+#[inline(always)]
+fn through<S: Simd, T: Storage>(simd: S, sums: &[f32; PANEL], function: Activation, saved: &[T], dx: &mut [T]) {
+    for (vector, (dx, saved)) in dx.chunks_mut(S::LANES).zip(saved.chunks(S::LANES)).enumerate() {
+        let slope = activation_derivative::<S, T>(simd, function, read(simd, saved));
+        write(simd, dx, simd.mul(read(simd, &sums[vector * S::LANES..]), slope));
+    }
+}
+
 impl<T: Storage> Epilogue for BackwardInput<'_, T> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sums: &[f32; PANEL], place: Place, row: usize) {
         // SAFETY: the product hands every place to one task.
         let dx = unsafe { row_of(&self.dx, place, row) };
-        for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
-            let at = vector * S::LANES;
-            let sum = read(simd, &sums[at..]);
-            let value = match self.through {
-                Through::Store => sum,
-                Through::Accumulate => simd.add(read(simd, dx), sum),
-                Through::Activation(function, saved) => {
-                    let first = place.column + at;
-                    let saved = read(simd, saved.piece(place.row + row, first..first + dx.len()));
-                    simd.mul(sum, activation_derivative::<S, T>(simd, function, saved))
+        let columns = place.column..place.column + place.columns;
+        match self.through {
+            Through::Store => {
+                for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
+                    write(simd, dx, read(simd, &sums[vector * S::LANES..]));
                 }
-            };
-            write(simd, dx, value);
+            }
+            Through::Accumulate => {
+                for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
+                    let value = simd.add(read(simd, dx), read(simd, &sums[vector * S::LANES..]));
+                    write(simd, dx, value);
+                }
+            }
+            // A loop of its own for the function that models have, as in the forward pass.
+            Through::Activation(Activation::Gelu, saved) => {
+                through(simd, sums, Activation::Gelu, saved.piece(place.row + row, columns), dx);
+            }
+            Through::Activation(function, saved) => {
+                through(simd, sums, function, saved.piece(place.row + row, columns), dx);
+            }
         }
     }
 
