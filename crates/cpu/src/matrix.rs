@@ -41,7 +41,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// The rows from `first` on, a multiple of 32.
-    pub(crate) fn from_row(self, first: usize) -> Matrix<'a, T> {
+    pub(crate) fn starting_at(self, first: usize) -> Matrix<'a, T> {
         assert!(first.is_multiple_of(serin_tensor::BLOCK));
         Matrix { elements: &self.elements[self.order.at(first, 0)..], ..self }
     }

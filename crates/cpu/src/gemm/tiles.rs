@@ -74,7 +74,7 @@ impl<'a, T> View<'a, T> {
     /// The rows of storage from `start` on, a multiple of 32, `count` of them, of a transposed matrix: a part of its depth.
     pub(super) fn part_of_depth(self, start: usize, count: usize) -> View<'a, T> {
         assert!(self.transposed && start + count <= self.depth);
-        View { storage: self.storage.from_row(start), depth: count, ..self }
+        View { storage: self.storage.starting_at(start), depth: count, ..self }
     }
 
     /// Elements of storage from one piece of a line to the next.
