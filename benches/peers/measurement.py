@@ -4,6 +4,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 
 # (sequences, tokens each): two throughput shapes and one for latency.
@@ -41,6 +42,26 @@ def synchronize(device: str) -> None:
 
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def report_setups(run, arguments: argparse.Namespace) -> None:
+    """Prints the JSON line that `run(setup)` gives for each of `arguments.setup`; one that fails of several is a line with its error."""
+    import torch
+
+    done = 0
+    for setup in arguments.setup:
+        torch.compiler.reset()
+        try:
+            line = run(setup)
+            done += 1
+        except Exception as error:
+            if len(arguments.setup) == 1:
+                raise
+            line = {"engine": "torch", "setup": setup, "error": f"{type(error).__name__}: {error}"[:500]}
+        print(json.dumps(line), flush=True)
+        if arguments.device == "cuda":
+            torch.cuda.empty_cache()
+    sys.exit(0 if done else "no setup ran")
 
 
 def forward_flops(config, sequences: int, tokens: int) -> float:

@@ -8,8 +8,6 @@ padded to their longest text, rounded up to a multiple of 64 (so that code is co
 """
 
 import argparse
-import json
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import torch
 import transformers
 
 from datasets_on_disk import read_parquet
-from measurement import device_memory_mib, peak_memory_mib, synchronize
+from measurement import device_memory_mib, peak_memory_mib, report_setups, synchronize
 from torch_models import build_classifier
 from torch_split import Batch, SplitClassifier, packed_batch, padded_batch
 
@@ -126,20 +124,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     texts = read_parquet(arguments.texts)[0][: arguments.max_samples]
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
-    done = 0
-    for setup in arguments.setup:
-        torch.compiler.reset()
-        try:
-            line = run(setup, texts, tokenizer, arguments)
-            done += 1
-        except Exception as error:
-            if len(arguments.setup) == 1:
-                raise
-            line = {"engine": "torch", "setup": setup, "error": f"{type(error).__name__}: {error}"[:500]}
-        print(json.dumps(line), flush=True)
-        if arguments.device == "cuda":
-            torch.cuda.empty_cache()
-    sys.exit(0 if done else "no setup ran")
+    report_setups(lambda setup: run(setup, texts, tokenizer, arguments), arguments)
 
 
 if __name__ == "__main__":

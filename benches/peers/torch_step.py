@@ -16,9 +16,7 @@ setups one that fails is a line with its error. On a GPU the variants of `best` 
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -26,7 +24,7 @@ import torch
 import transformers
 
 from datasets_on_disk import read_parquet
-from measurement import device_memory_mib, peak_memory_mib, synchronize
+from measurement import device_memory_mib, peak_memory_mib, report_setups, synchronize
 from torch_models import autocast, build_classifier, freeze, pad, parameter_groups
 from torch_split import Batch, SplitClassifier, packed_batch, padded_batch
 
@@ -199,21 +197,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     examples = read_examples(arguments)
-    several = len(arguments.setup) > 1
-    done = 0
-    for setup in arguments.setup:
-        torch.compiler.reset()
-        try:
-            line = run(setup, examples, arguments)
-            done += 1
-        except Exception as error:
-            if not several:
-                raise
-            line = {"engine": "torch", "setup": setup, "error": f"{type(error).__name__}: {error}"[:500]}
-        print(json.dumps(line), flush=True)
-        if arguments.device == "cuda":
-            torch.cuda.empty_cache()
-    sys.exit(0 if done else "no setup ran")
+    report_setups(lambda setup: run(setup, examples, arguments), arguments)
 
 
 if __name__ == "__main__":

@@ -41,11 +41,6 @@ impl Order {
         self.width
     }
 
-    /// From a row to the next of its group of 32, in elements.
-    pub const fn row_step(self) -> usize {
-        self.row_step
-    }
-
     /// Elements of memory that so many rows take: whole groups when in blocks.
     pub const fn len(self, rows: usize) -> usize {
         if self.is_blocks() { rows.next_multiple_of(BLOCK) * self.width } else { rows * self.width }
