@@ -7,6 +7,7 @@ pub mod ceiling;
 mod gemm;
 mod isa;
 mod matrix;
+mod prefetch;
 mod rows;
 mod simd;
 mod threads;

@@ -1,9 +1,10 @@
 //! What is done to a block of C while it is in the L1 cache: bias, activation, gradients, rounding, storing.
 
-use super::product::{Epilogue, Place, prefetch};
+use super::product::{Epilogue, Place};
 use super::tiles::PANEL;
 use crate::matrix::{Matrix, Shared};
-use crate::simd::{Simd, Storage, activation, activation_derivative, read, write};
+use crate::prefetch;
+use crate::simd::{Simd, Storage, activation, activation_derivative, read, write_pair};
 use serin_ops::Activation;
 
 /// The columns of `place` in its row number `row`: at most 32 from a multiple of 32 on, which lie in one piece.
@@ -21,9 +22,9 @@ pub(super) unsafe fn row_of<'a, T>(matrix: &'a Shared<'_, T>, place: Place, row:
 #[inline(always)]
 pub(super) fn prefetch_row<T>(matrix: &Shared<'_, T>, place: Place, row: usize) {
     let first = matrix.address(place.row + row, place.column);
-    prefetch(first);
+    prefetch::to_read(first);
     if size_of::<T>() * PANEL > 64 {
-        prefetch(first.wrapping_add(PANEL / 2));
+        prefetch::to_read(first.wrapping_add(PANEL / 2));
     }
 }
 
@@ -78,25 +79,36 @@ fn finish_row<S: Simd, T: Storage>(
     mut pre_activation: Option<&mut [T]>,
     y: &mut [T],
 ) {
-    for (vector, y) in y.chunks_mut(S::LANES).enumerate() {
-        let at = vector * S::LANES;
-        let mut value = read(simd, &sums[at..]);
+    for (pair, y) in y.chunks_mut(2 * S::LANES).enumerate() {
+        let [mut first, mut second] = pair_of(simd, sums, pair);
         if let Some(bias) = bias {
-            value = simd.add(value, read(simd, &bias[at..]));
+            let bias = pair_of(simd, bias, pair);
+            (first, second) = (simd.add(first, bias[0]), simd.add(second, bias[1]));
         }
         if let Some(pre_activation) = &mut pre_activation {
-            write(simd, &mut pre_activation[at..], value);
+            write_pair(simd, &mut pre_activation[pair * 2 * S::LANES..], [first, second]);
         }
-        write(simd, y, activation::<S, T>(simd, function, value));
+        let (first, second) = (activation::<S, T>(simd, function, first), activation::<S, T>(simd, function, second));
+        write_pair(simd, y, [first, second]);
     }
+}
+
+/// Vectors `2 * pair` and `2 * pair + 1` of a row; zeros beyond its end.
+#[inline(always)]
+fn pair_of<S: Simd, T: Storage>(simd: S, row: &[T], pair: usize) -> [S::F32; 2] {
+    let row = &row[pair * 2 * S::LANES..];
+    [read(simd, row), read(simd, &row[row.len().min(S::LANES)..])]
 }
 
 /// A row of [`Through::Activation`].
 #[inline(always)]
 fn through<S: Simd, T: Storage>(simd: S, sums: &[f32; PANEL], function: Activation, saved: &[T], dx: &mut [T]) {
-    for (vector, (dx, saved)) in dx.chunks_mut(S::LANES).zip(saved.chunks(S::LANES)).enumerate() {
-        let slope = activation_derivative::<S, T>(simd, function, read(simd, saved));
-        write(simd, dx, simd.mul(read(simd, &sums[vector * S::LANES..]), slope));
+    for (pair, dx) in dx.chunks_mut(2 * S::LANES).enumerate() {
+        let [first, second] = pair_of(simd, saved, pair);
+        let first = activation_derivative::<S, T>(simd, function, first);
+        let second = activation_derivative::<S, T>(simd, function, second);
+        let sums = pair_of(simd, sums, pair);
+        write_pair(simd, dx, [simd.mul(sums[0], first), simd.mul(sums[1], second)]);
     }
 }
 
@@ -108,14 +120,14 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
         let columns = place.column..place.column + place.columns;
         match self.through {
             Through::Store => {
-                for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
-                    write(simd, dx, read(simd, &sums[vector * S::LANES..]));
+                for (pair, dx) in dx.chunks_mut(2 * S::LANES).enumerate() {
+                    write_pair(simd, dx, pair_of(simd, sums, pair));
                 }
             }
             Through::Accumulate => {
-                for (vector, dx) in dx.chunks_mut(S::LANES).enumerate() {
-                    let value = simd.add(read(simd, dx), read(simd, &sums[vector * S::LANES..]));
-                    write(simd, dx, value);
+                for (pair, dx) in dx.chunks_mut(2 * S::LANES).enumerate() {
+                    let (sums, so_far) = (pair_of(simd, sums, pair), pair_of(simd, dx, 0));
+                    write_pair(simd, dx, [simd.add(so_far[0], sums[0]), simd.add(so_far[1], sums[1])]);
                 }
             }
             // A loop of its own for the function that models have, as in the forward pass.
@@ -134,7 +146,7 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
             Through::Store => {}
             Through::Accumulate => prefetch_row(&self.dx, place, row),
             Through::Activation(_, saved) => {
-                prefetch(saved.piece(place.row + row, place.column..place.column).as_ptr());
+                prefetch::to_read(saved.piece(place.row + row, place.column..place.column).as_ptr());
             }
         }
     }

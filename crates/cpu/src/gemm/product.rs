@@ -6,6 +6,7 @@ use super::scratch::{self, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
+use crate::prefetch;
 use crate::simd::{self, Simd, Storage};
 use std::ops::Range;
 
@@ -49,17 +50,6 @@ pub(super) trait Epilogue: Sync {
     fn prefetch_row(&self, place: Place, row: usize);
     /// Told once of every part of the left operand just after it was packed, while it is in the cache.
     fn packed(&self, _isa: Isa, _rows: Range<usize>, _depth: Range<usize>) {}
-}
-
-/// Fetches a cache line into the L2 cache.
-#[inline(always)]
-pub(super) fn prefetch<T>(line: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
-    unsafe {
-        std::arch::asm!("prefetcht1 [{}]", in(reg) line, options(nostack, readonly, preserves_flags));
-    }
-    let _ = line;
 }
 
 /// Where a block lies in C, and how much of it.
@@ -316,7 +306,7 @@ impl Ahead {
     #[inline(always)]
     fn advance(&mut self) {
         for _ in 0..self.lines_a_chunk {
-            prefetch(self.next);
+            prefetch::to_read(self.next);
             self.next = self.next.wrapping_add(LINE);
         }
     }

@@ -146,6 +146,15 @@ impl Simd for Avx2 {
         avx2!(_mm256_blendv_ps(b, a, mask))
     }
     #[inline(always)]
+    fn lookup(self, table: &[f32; 16], index: __m256) -> __m256 {
+        avx2!({
+            let lanes = _mm256_castps_si256(index);
+            let entry = |half: usize| _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr().add(8 * half)), lanes);
+            // Bit 3 of the number becomes the sign, which chooses.
+            _mm256_blendv_ps(entry(0), entry(1), _mm256_castsi256_ps(_mm256_slli_epi32::<28>(lanes)))
+        })
+    }
+    #[inline(always)]
     fn sum(self, a: __m256) -> f32 {
         avx2!({
             let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));

@@ -68,7 +68,7 @@ unsafe fn upper_half(a: __m512) -> __m256 {
 }
 
 macro_rules! simd_with_avx512 {
-    ($isa:ty, $level:expr, $narrow_to_bf16:path) => {
+    ($isa:ty, $level:expr, $narrow_to_bf16:path $(, $store_bf16_pair:item)?) => {
         impl Simd for $isa {
             const LANES: usize = 16;
             const LEVEL: IsaLevel = $level;
@@ -101,6 +101,7 @@ macro_rules! simd_with_avx512 {
             unsafe fn store_bf16(self, to: *mut bf16, value: __m512) {
                 avx512!(_mm256_storeu_si256(to.cast(), $narrow_to_bf16(value)))
             }
+            $($store_bf16_pair)?
             #[inline(always)]
             unsafe fn store_f16(self, to: *mut f16, value: __m512) {
                 avx512!(_mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value)))
@@ -189,6 +190,10 @@ macro_rules! simd_with_avx512 {
                 avx512!(_mm512_mask_blend_ps(mask, b, a))
             }
             #[inline(always)]
+            fn lookup(self, table: &[f32; 16], index: __m512) -> __m512 {
+                avx512!(_mm512_permutexvar_ps(_mm512_castps_si512(index), _mm512_loadu_ps(table.as_ptr())))
+            }
+            #[inline(always)]
             fn sum(self, a: __m512) -> f32 {
                 avx512!({
                     let eight = _mm256_add_ps(_mm512_castps512_ps256(a), upper_half(a));
@@ -241,4 +246,17 @@ macro_rules! simd_with_avx512 {
 }
 
 simd_with_avx512!(Avx512, IsaLevel::Avx512, narrow_with_integers);
-simd_with_avx512!(Avx512Bf16, IsaLevel::Avx512Bf16, narrow_with_bf16);
+simd_with_avx512!(
+    Avx512Bf16,
+    IsaLevel::Avx512Bf16,
+    narrow_with_bf16,
+    // One conversion of two vectors takes as long as one of one.
+    #[inline(always)]
+    unsafe fn store_bf16_pair(self, to: *mut bf16, [first, second]: [__m512; 2]) {
+        // SAFETY: `self` proves the features, the caller the room; both types are 64 plain bytes.
+        unsafe {
+            let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+            _mm512_storeu_si512(to.cast(), both);
+        }
+    }
+);

@@ -29,6 +29,7 @@
 mod activation;
 mod dropout;
 mod exponential;
+mod gelu;
 mod storage;
 
 #[cfg(target_arch = "x86_64")]
@@ -44,7 +45,7 @@ pub(crate) mod tests;
 pub(crate) use activation::{activation, activation_derivative};
 pub(crate) use dropout::{drop_pair, keep_pair};
 pub(crate) use exponential::exp;
-pub(crate) use storage::{Storage, for_dtype, for_vector_pairs, for_vectors, read, write};
+pub(crate) use storage::{Storage, for_dtype, for_vector_pairs, for_vectors, read, write, write_pair};
 
 use crate::isa::{Isa, IsaLevel};
 use half::{bf16, f16};
@@ -98,6 +99,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// As [`Simd::load`].
     unsafe fn store_bf16(self, to: *mut bf16, value: Self::F32);
+    /// [`Simd::store_bf16`] of two vectors, one after the other.
+    ///
+    /// # Safety
+    /// As [`Simd::load`], for `2 * LANES` values.
+    #[inline(always)]
+    unsafe fn store_bf16_pair(self, to: *mut bf16, [first, second]: [Self::F32; 2]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.store_bf16(to, first);
+            self.store_bf16(to.add(Self::LANES), second);
+        }
+    }
     /// Narrows, to nearest even, and stores `LANES` values.
     ///
     /// # Safety
@@ -211,6 +224,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn less(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `a` where the mask is true, else `b`.
     fn select(self, mask: Self::Mask, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// For each lane the entry of a table whose number is in the lowest four bits of `index`.
+    fn lookup(self, table: &[f32; 16], index: Self::F32) -> Self::F32;
     /// The sum of all lanes.
     fn sum(self, a: Self::F32) -> f32;
     /// The greatest lane.

@@ -139,6 +139,16 @@ impl Simd for Neon {
         neon!(vbslq_f32(mask, a, b))
     }
     #[inline(always)]
+    fn lookup(self, table: &[f32; 16], index: float32x4_t) -> float32x4_t {
+        neon!({
+            // The numbers of an entry's four bytes.
+            let entry = vandq_u32(vreinterpretq_u32_f32(index), vdupq_n_u32(15));
+            let bytes = vmlaq_u32(vdupq_n_u32(0x0302_0100), entry, vdupq_n_u32(0x0404_0404));
+            let table = vld1q_u8_x4(table.as_ptr().cast());
+            vreinterpretq_f32_u8(vqtbl4q_u8(table, vreinterpretq_u8_u32(bytes)))
+        })
+    }
+    #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {
         neon!({
             let two = vadd_f32(vget_low_f32(a), vget_high_f32(a));

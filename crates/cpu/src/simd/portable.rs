@@ -144,6 +144,10 @@ impl Simd for Portable {
         std::array::from_fn(|lane| if mask[lane] { a[lane] } else { b[lane] })
     }
     #[inline(always)]
+    fn lookup(self, table: &[f32; 16], index: F32) -> F32 {
+        index.map(|index| table[index.to_bits() as usize % 16])
+    }
+    #[inline(always)]
     fn sum(self, a: F32) -> f32 {
         fold(a, |a, b| a + b)
     }

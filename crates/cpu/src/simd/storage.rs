@@ -21,6 +21,18 @@ pub(crate) trait Storage: Element {
     /// # Safety
     /// `to` is valid for writes of `LANES` values.
     unsafe fn store<S: Simd>(simd: S, to: *mut Self, value: S::F32);
+    /// Narrows and stores twice `LANES` values.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of `2 * LANES` values.
+    #[inline(always)]
+    unsafe fn store_pair<S: Simd>(simd: S, to: *mut Self, values: [S::F32; 2]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self::store(simd, to, values[0]);
+            Self::store(simd, to.add(S::LANES), values[1]);
+        }
+    }
     /// Narrows and stores the first `n <= LANES` values.
     ///
     /// # Safety
@@ -29,7 +41,7 @@ pub(crate) trait Storage: Element {
 }
 
 macro_rules! storage {
-    ($element:ty, $load:ident, $load_first:ident, $store:ident, $store_first:ident) => {
+    ($element:ty, $load:ident, $load_first:ident, $store:ident, $store_first:ident $(, $store_pair:ident)?) => {
         impl Storage for $element {
             #[inline(always)]
             unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::F32 {
@@ -46,6 +58,13 @@ macro_rules! storage {
                 // SAFETY: the caller's promise is the same.
                 unsafe { simd.$store(to, value) }
             }
+            $(
+                #[inline(always)]
+                unsafe fn store_pair<S: Simd>(simd: S, to: *mut Self, values: [S::F32; 2]) {
+                    // SAFETY: the caller's promise is the same.
+                    unsafe { simd.$store_pair(to, values) }
+                }
+            )?
             #[inline(always)]
             unsafe fn store_first<S: Simd>(simd: S, to: *mut Self, value: S::F32, n: usize) {
                 // SAFETY: the caller's promise is the same.
@@ -56,7 +75,7 @@ macro_rules! storage {
 }
 
 storage!(f32, load, load_first, store, store_first);
-storage!(bf16, load_bf16, load_first_bf16, store_bf16, store_first_bf16);
+storage!(bf16, load_bf16, load_first_bf16, store_bf16, store_first_bf16, store_bf16_pair);
 storage!(f16, load_f16, load_first_f16, store_f16, store_first_f16);
 
 /// The first `LANES` values of a slice; lanes beyond its end are 0.
@@ -80,6 +99,19 @@ pub(crate) fn write<S: Simd, T: Storage>(simd: S, to: &mut [T], value: S::F32) {
     } else {
         // SAFETY: there is room for `len` values.
         unsafe { T::store_first(simd, to.as_mut_ptr(), value, to.len()) }
+    }
+}
+
+/// [`write`] of two vectors, one after the other.
+#[inline(always)]
+pub(crate) fn write_pair<S: Simd, T: Storage>(simd: S, to: &mut [T], values: [S::F32; 2]) {
+    if to.len() >= 2 * S::LANES {
+        // SAFETY: there is room for twice `LANES` values.
+        unsafe { T::store_pair(simd, to.as_mut_ptr(), values) }
+    } else {
+        let (first, second) = to.split_at_mut(to.len().min(S::LANES));
+        write(simd, first, values[0]);
+        write(simd, second, values[1]);
     }
 }
 
