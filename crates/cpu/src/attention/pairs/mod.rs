@@ -44,7 +44,8 @@ pub(super) fn forward(
     let out = Shared::of(out, rows, shape.width());
     let log_sum_exp = log_sum_exp.map(|saved| Shared::of(saved, shape.heads, rows));
     heads::for_each(cpu, sequences, shape, &|head| {
-        run(cpu, Forward { head, shape, dropout, qkv, out: &out, log_sum_exp: log_sum_exp.as_ref() });
+        let (next, log_sum_exp) = (cpu.threads.count(), log_sum_exp.as_ref());
+        run(cpu, Forward { head, next, shape, dropout, qkv, out: &out, log_sum_exp });
     });
 }
 

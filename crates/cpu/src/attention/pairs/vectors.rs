@@ -24,12 +24,26 @@ pub(super) fn power_of_two(x: __m512, lanes: __mmask16) -> __m512 {
     _mm512_maskz_scalef_ps(lanes, sum, x)
 }
 
-/// The draws of 32 queries for pairs of keys.
+/// What a pair of keys has in [`serin_ops::draws`].
+const PAIR: u32 = 0x9e37_79b9;
+
+/// [`serin_ops::draws`] of rows' keys mixed with pairs: two draws of 16 bits in each lane.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn draws(row_key: __m512i, pair: __m512i) -> __m512i {
+    let x = _mm512_xor_si512(row_key, pair);
+    let x = _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x));
+    let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x7feb_352d));
+    let x = _mm512_xor_si512(x, _mm512_srli_epi32::<15>(x));
+    let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x846c_a68b_u32 as i32));
+    _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x))
+}
+
+/// The draws of 32 queries, each a lane.
 #[derive(Clone, Copy)]
 pub(super) struct Draws {
     keys: [__m512i; 2],
     threshold: __m512i,
-    threshold_of_both: __m512i,
 }
 
 impl Draws {
@@ -37,42 +51,64 @@ impl Draws {
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub(super) fn new(dropout: &Dropout, keys: &[u32; PANEL]) -> Draws {
-        let high = dropout.threshold << 16;
         Draws {
             // SAFETY: 16 keys are there at either place.
             keys: [0, TILE].map(|half| unsafe { _mm512_loadu_si512(keys.as_ptr().add(half).cast()) }),
-            threshold: _mm512_set1_epi32(high as i32),
-            threshold_of_both: _mm512_set1_epi32((high | dropout.threshold) as i32),
+            threshold: _mm512_set1_epi32((dropout.threshold << 16) as i32),
         }
     }
 
-    /// [`serin_ops::draws`] of keys `2 * pair` and `2 * pair + 1` for 16 queries.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn draw(&self, half: usize, pair: usize) -> __m512i {
-        let pair = _mm512_set1_epi32((pair as u32).wrapping_mul(0x9e37_79b9) as i32);
-        let x = _mm512_xor_si512(self.keys[half], pair);
-        let x = _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x));
-        let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x7feb_352d));
-        let x = _mm512_xor_si512(x, _mm512_srli_epi32::<15>(x));
-        let x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x846c_a68b_u32 as i32));
-        _mm512_xor_si512(x, _mm512_srli_epi32::<16>(x))
-    }
-
-    /// Which of a pair of keys are kept, interleaved: bit `2 * query + key`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn keep_interleaved(&self, half: usize, pair: usize) -> __mmask32 {
-        _mm512_cmpge_epu16_mask(self.draw(half, pair), self.threshold_of_both)
-    }
-
-    /// Which queries keep the first and the second key of a pair.
+    /// Which of 16 queries keep keys `2 * pair` and `2 * pair + 1`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn keep(&self, half: usize, pair: usize) -> [__mmask16; 2] {
-        let draws = self.draw(half, pair);
+        let draws = draws(self.keys[half], _mm512_set1_epi32((pair as u32).wrapping_mul(PAIR) as i32));
         let first = _mm512_slli_epi32::<16>(draws);
         [first, draws].map(|draws| _mm512_cmpge_epu32_mask(draws, self.threshold))
+    }
+}
+
+/// The draws of 32 queries, each a row.
+#[derive(Clone, Copy)]
+pub(super) struct RowDraws {
+    dropout: Dropout,
+    keys: [u32; PANEL],
+}
+
+impl RowDraws {
+    /// Of the mask's rows from `first` on.
+    pub(super) fn new(dropout: Dropout, first: u64) -> RowDraws {
+        RowDraws { dropout, keys: std::array::from_fn(|query| dropout.row_key(first + query as u64)) }
+    }
+
+    /// Those of block `index` of the keys.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn of_keys(&self, index: usize) -> BlockDraws<'_> {
+        let first = _mm512_set1_epi32((index * TILE) as i32);
+        let pairs = _mm512_add_epi32(first, _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+        BlockDraws {
+            keys: &self.keys,
+            pairs: _mm512_mullo_epi32(pairs, _mm512_set1_epi32(PAIR as i32)),
+            threshold: _mm512_set1_epi32((self.dropout.threshold << 16 | self.dropout.threshold) as i32),
+        }
+    }
+}
+
+/// The draws of 32 queries for 32 keys.
+pub(super) struct BlockDraws<'a> {
+    keys: &'a [u32; PANEL],
+    pairs: __m512i,
+    threshold: __m512i,
+}
+
+impl BlockDraws<'_> {
+    /// Which of the keys query `row` keeps.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn keep(&self, row: usize) -> __mmask32 {
+        let draws = draws(_mm512_set1_epi32(self.keys[row] as i32), self.pairs);
+        _mm512_cmpge_epu16_mask(draws, self.threshold)
     }
 }
 
@@ -183,9 +219,13 @@ mod tests {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn masks(dropout: &Dropout, keys: &[u32; PANEL], half: usize, pair: usize) -> (__mmask32, [__mmask16; 2]) {
-        let draws = Draws::new(dropout, keys);
-        (draws.keep_interleaved(half, pair), draws.keep(half, pair))
+    fn columns_of(dropout: &Dropout, keys: &[u32; PANEL], half: usize, pair: usize) -> [__mmask16; 2] {
+        Draws::new(dropout, keys).keep(half, pair)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn row_of(dropout: &Dropout, row: usize, block: usize) -> __mmask32 {
+        RowDraws::new(*dropout, 0).of_keys(block).keep(row)
     }
 
     #[test]
@@ -195,14 +235,20 @@ mod tests {
         }
         for probability in [1e-4, 0.1, 0.5, 1.0] {
             let dropout = Dropout::new(probability, 5, 6, 7, DropoutSite::AttentionProbabilities).unwrap();
+            let kept = |query: usize, key: usize| keep(&dropout, query as u64, key as u32);
             let keys = std::array::from_fn(|query| dropout.row_key(query as u64));
             for (half, pair) in (0..2).flat_map(|half| (0..500).map(move |pair| (half, pair))) {
-                // SAFETY: as above.
-                let (interleaved, apart) = unsafe { masks(&dropout, &keys, half, pair) };
+                // SAFETY: the machine has `avx512-bf16` and so all of AVX-512 named there.
+                let columns = unsafe { columns_of(&dropout, &keys, half, pair) };
                 for (query, key) in (0..TILE).flat_map(|query| [(query, 0), (query, 1)]) {
-                    let kept = keep(&dropout, (half * TILE + query) as u64, (2 * pair + key) as u32);
-                    assert_eq!(interleaved >> (2 * query + key) & 1 == 1, kept);
-                    assert_eq!(apart[key] >> query & 1 == 1, kept);
+                    assert_eq!(columns[key] >> query & 1 == 1, kept(half * TILE + query, 2 * pair + key));
+                }
+            }
+            for (row, block) in (0..PANEL).flat_map(|row| (0..30).map(move |block| (row, block))) {
+                // SAFETY: as above.
+                let mask = unsafe { row_of(&dropout, row, block) };
+                for key in 0..PANEL {
+                    assert_eq!(mask >> key & 1 == 1, kept(row, block * PANEL + key));
                 }
             }
         }
