@@ -38,6 +38,19 @@ pub fn tile_products(cpu: &Cpu, source: TileSource, threads: usize) -> Option<f6
     None
 }
 
+/// FLOP/s of fused f32 multiply-adds of 512 bits on `threads` threads together while tiles multiply beside them: on processors
+/// so far they have one port then instead of two. `None` without AMX.
+pub fn multiply_adds_beside_tiles(cpu: &Cpu, threads: usize) -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(amx) = cpu.isa.amx {
+        let threads = available(cpu, threads);
+        let time = together(cpu, threads, &|_| tiles::multiply_add_beside(amx));
+        return Some(threads as f64 * tiles::FLOPS_BESIDE / time.as_secs_f64());
+    }
+    let _ = (cpu, threads);
+    None
+}
+
 /// FLOP/s of fused f32 multiply-adds on the widest vectors in use, on `threads` threads together, operands in registers.
 pub fn multiply_adds(cpu: &Cpu, threads: usize) -> f64 {
     let threads = available(cpu, threads);
@@ -114,6 +127,9 @@ mod tests {
                 // Tiles that are slower than scalar code, or ten times what exists, were not measured.
                 assert!(speed.is_none_or(|speed| (1e10..1e14).contains(&speed)), "{speed:?}");
             }
+            let beside = multiply_adds_beside_tiles(&cpu, 1);
+            assert_eq!(beside.is_some(), level == crate::IsaLevel::Amx);
+            assert!(beside.is_none_or(|speed| (1e9..1e13).contains(&speed)), "{beside:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! bf16 tile products, with operands in registers or in the L1 cache.
+//! bf16 tile products, with operands in registers or in the L1 cache, and what vectors do beside them.
 
 use super::TileSource;
 use crate::isa::Amx;
@@ -13,6 +13,9 @@ const PASSES: usize = 2000;
 /// What [`multiply`] computes: four products of 16×32 by 32×16 a step.
 pub(super) const FLOPS: f64 = (PASSES * STEPS * 4 * 2 * 16 * 16 * 32) as f64;
 
+/// What vectors compute in [`multiply_add_beside`]: 16 multiply-adds each, as many of them as there are cycles of products.
+pub(super) const FLOPS_BESIDE: f64 = (PASSES * STEPS * 64 * 2 * 16) as f64;
+
 /// The operand of `ldtilecfg`: palette 1, all tiles of 16 rows of 64 bytes.
 #[repr(align(64))]
 struct Configuration([u8; 64]);
@@ -20,7 +23,20 @@ struct Configuration([u8; 64]);
 #[repr(align(64))]
 struct Panel([u16; 4 * STEPS * TILE / 2]);
 
-pub(super) fn multiply(_amx: Amx, source: TileSource) {
+pub(super) fn multiply(amx: Amx, source: TileSource) {
+    with_tiles(amx, |panel| match source {
+        TileSource::Registers => from_registers(panel),
+        TileSource::FirstLevelCache => from_first_level_cache(panel),
+    });
+}
+
+/// Multiply-adds of 512 bits with tile products beside them all the time.
+pub(super) fn multiply_add_beside(amx: Amx) {
+    with_tiles(amx, beside_products);
+}
+
+/// Calls `body` with tiles configured.
+fn with_tiles(_amx: Amx, body: impl FnOnce(&Panel)) {
     let mut configuration = Configuration([0; 64]);
     configuration.0[0] = 1;
     for tile in 0..8 {
@@ -32,10 +48,7 @@ pub(super) fn multiply(_amx: Amx, source: TileSource) {
     let panel = Panel(std::array::from_fn(bits));
     // SAFETY: `Amx` proves that tiles are there and permitted; the operand is 64 bytes.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags)) };
-    match source {
-        TileSource::Registers => from_registers(&panel),
-        TileSource::FirstLevelCache => from_first_level_cache(&panel),
-    }
+    body(&panel);
     // SAFETY: as above; nothing is left in the tiles that anyone needs.
     unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
 }
@@ -61,6 +74,45 @@ fn from_registers(panel: &Panel) {
             steps = inout(reg) PASSES * STEPS => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly),
+        );
+    }
+}
+
+fn beside_products(panel: &Panel) {
+    // SAFETY: tiles are configured, and the first four of the panel are read; a CPU with AMX has AVX-512.
+    unsafe {
+        asm!(
+            "tileloadd tmm4, [{panel} + {stride}*1]",
+            "tileloadd tmm5, [{panel} + {stride}*1 + 1024]",
+            "tileloadd tmm6, [{panel} + {stride}*1 + 2048]",
+            "tileloadd tmm7, [{panel} + {stride}*1 + 3072]",
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "vpxord zmm16, zmm16, zmm16",
+            ".irp chain,0,1,2,3,4,5,6,7",
+            "vmovaps zmm\\chain, zmm16",
+            ".endr",
+            "2:",
+            ".irp products,0,1",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            ".rept 8",
+            ".irp chain,0,1,2,3,4,5,6,7",
+            "vfmadd231ps zmm\\chain, zmm16, zmm16",
+            ".endr",
+            ".endr",
+            ".endr",
+            "sub {steps}, 2",
+            "jnz 2b",
+            panel = in(reg) panel.0.as_ptr(),
+            stride = in(reg) 64usize,
+            steps = inout(reg) PASSES * STEPS => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _,
+            out("zmm5") _, out("zmm6") _, out("zmm7") _, out("zmm16") _,
             options(nostack, readonly),
         );
     }

@@ -1,7 +1,7 @@
 //! The ceilings of the CPU: how fast its cores multiply, and read each level of memory.
 
 use super::{Ceilings, Level, Limits, Unit, measure, median};
-use serin_cpu::ceiling::{Caches, Reading, TileSource, multiply_adds, tile_products};
+use serin_cpu::ceiling::{Caches, Reading, TileSource, multiply_adds, multiply_adds_beside_tiles, tile_products};
 use serin_cpu::{Cpu, IsaLevel};
 use serin_tensor::DType;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Limits for Cpu {
         let threads = self.thread_count();
         let counts = if threads == 1 { vec![1] } else { vec![1, threads] };
         let levels = levels(threads, budget);
-        let each = budget / (counts.len() * (3 + levels.len())) as u32;
+        let each = budget / (counts.len() * (4 + levels.len())) as u32;
         let mut all = Vec::new();
         for &threads in &counts {
             let tiles = [("AMX bf16, from registers", TileSource::Registers), (TILES, TileSource::FirstLevelCache)];
@@ -40,6 +40,10 @@ impl Limits for Cpu {
             }
             let vectors = || Ok(multiply_adds(self, threads));
             all.push(measure(VECTORS, Some(threads), Unit::FlopsPerSecond, each, vectors)?);
+            if multiply_adds_beside_tiles(self, threads).is_some() {
+                let run = || Ok(multiply_adds_beside_tiles(self, threads).unwrap_or_default());
+                all.push(measure(BESIDE_TILES, Some(threads), Unit::FlopsPerSecond, each, run)?);
+            }
             for &(name, bytes) in &levels {
                 let reading = Reading::new(self, threads, bytes / SHARE_OF_LEVEL);
                 let run = || Ok(reading.measure(self));
@@ -56,6 +60,7 @@ impl Limits for Cpu {
 
 const TILES: &str = "AMX bf16, from L1";
 const VECTORS: &str = "f32 multiply-add";
+const BESIDE_TILES: &str = "f32 multiply-add beside AMX";
 
 fn read(level: &str) -> String {
     format!("{level} read")
