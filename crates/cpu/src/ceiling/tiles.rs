@@ -53,69 +53,60 @@ fn with_tiles(_amx: Amx, body: impl FnOnce(&Panel)) {
     unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
 }
 
+/// Repeats instructions `PASSES * STEPS` times on tiles that stay loaded; zmm0 to zmm7 and zmm16 begin as zeros.
+macro_rules! repeat_on_registers {
+    ($panel:expr, $($line:literal),+ $(,)?) => {
+        // SAFETY: tiles are configured, and the first four of the panel are read; a CPU with AMX has AVX-512.
+        unsafe {
+            asm!(
+                "tileloadd tmm4, [{panel} + {stride}*1]",
+                "tileloadd tmm5, [{panel} + {stride}*1 + 1024]",
+                "tileloadd tmm6, [{panel} + {stride}*1 + 2048]",
+                "tileloadd tmm7, [{panel} + {stride}*1 + 3072]",
+                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                ".irp number,0,1,2,3,4,5,6,7,16",
+                "vpxord zmm\\number, zmm\\number, zmm\\number",
+                ".endr",
+                "2:",
+                $($line,)+
+                "dec {steps}",
+                "jnz 2b",
+                panel = in(reg) $panel.0.as_ptr(),
+                stride = in(reg) 64usize,
+                steps = inout(reg) PASSES * STEPS => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _,
+                out("zmm5") _, out("zmm6") _, out("zmm7") _, out("zmm16") _,
+                options(nostack, readonly),
+            );
+        }
+    };
+}
+
 fn from_registers(panel: &Panel) {
-    // SAFETY: tiles are configured, and the first four of the panel are read.
-    unsafe {
-        asm!(
-            "tileloadd tmm4, [{panel} + {stride}*1]",
-            "tileloadd tmm5, [{panel} + {stride}*1 + 1024]",
-            "tileloadd tmm6, [{panel} + {stride}*1 + 2048]",
-            "tileloadd tmm7, [{panel} + {stride}*1 + 3072]",
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "2:",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "dec {steps}",
-            "jnz 2b",
-            panel = in(reg) panel.0.as_ptr(),
-            stride = in(reg) 64usize,
-            steps = inout(reg) PASSES * STEPS => _,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack, readonly),
-        );
-    }
+    repeat_on_registers!(
+        panel,
+        "tdpbf16ps tmm0, tmm4, tmm6",
+        "tdpbf16ps tmm1, tmm4, tmm7",
+        "tdpbf16ps tmm2, tmm5, tmm6",
+        "tdpbf16ps tmm3, tmm5, tmm7",
+    );
 }
 
 fn beside_products(panel: &Panel) {
-    // SAFETY: tiles are configured, and the first four of the panel are read; a CPU with AMX has AVX-512.
-    unsafe {
-        asm!(
-            "tileloadd tmm4, [{panel} + {stride}*1]",
-            "tileloadd tmm5, [{panel} + {stride}*1 + 1024]",
-            "tileloadd tmm6, [{panel} + {stride}*1 + 2048]",
-            "tileloadd tmm7, [{panel} + {stride}*1 + 3072]",
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "vpxord zmm16, zmm16, zmm16",
-            ".irp chain,0,1,2,3,4,5,6,7",
-            "vmovaps zmm\\chain, zmm16",
-            ".endr",
-            "2:",
-            ".irp products,0,1",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            ".rept 8",
-            ".irp chain,0,1,2,3,4,5,6,7",
-            "vfmadd231ps zmm\\chain, zmm16, zmm16",
-            ".endr",
-            ".endr",
-            ".endr",
-            "sub {steps}, 2",
-            "jnz 2b",
-            panel = in(reg) panel.0.as_ptr(),
-            stride = in(reg) 64usize,
-            steps = inout(reg) PASSES * STEPS => _,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _,
-            out("zmm5") _, out("zmm6") _, out("zmm7") _, out("zmm16") _,
-            options(nostack, readonly),
-        );
-    }
+    repeat_on_registers!(
+        panel,
+        "tdpbf16ps tmm0, tmm4, tmm6",
+        "tdpbf16ps tmm1, tmm4, tmm7",
+        "tdpbf16ps tmm2, tmm5, tmm6",
+        "tdpbf16ps tmm3, tmm5, tmm7",
+        ".rept 8",
+        ".irp number,0,1,2,3,4,5,6,7",
+        "vfmadd231ps zmm\\number, zmm16, zmm16",
+        ".endr",
+        ".endr",
+    );
 }
 
 fn from_first_level_cache(panel: &Panel) {
