@@ -78,6 +78,7 @@ impl<'a, T> View<'a, T> {
     }
 
     /// Elements of storage from one piece of a line to the next.
+    #[cfg(target_arch = "x86_64")] // only packing of pairs asks
     pub(super) fn piece_step(&self) -> usize {
         self.storage.order().at(0, PANEL.min(self.storage.order().width()))
     }
