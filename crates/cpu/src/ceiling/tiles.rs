@@ -53,9 +53,10 @@ fn with_tiles(_amx: Amx, body: impl FnOnce(&Panel)) {
     unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
 }
 
-/// Repeats instructions `PASSES * STEPS` times on tiles that stay loaded; zmm0 to zmm7 and zmm16 begin as zeros.
-macro_rules! repeat_on_registers {
-    ($panel:expr, $($line:literal),+ $(,)?) => {
+/// Multiplies tiles that stay loaded, `PASSES * STEPS` times four products and instructions beside them; zmm0 to zmm7 and
+/// zmm16 begin as zeros.
+macro_rules! multiply_registers {
+    ($panel:expr $(, $line:literal)* $(,)?) => {
         // SAFETY: tiles are configured, and the first four of the panel are read; a CPU with AMX has AVX-512.
         unsafe {
             asm!(
@@ -68,7 +69,11 @@ macro_rules! repeat_on_registers {
                 "vpxord zmm\\number, zmm\\number, zmm\\number",
                 ".endr",
                 "2:",
-                $($line,)+
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                $($line,)*
                 "dec {steps}",
                 "jnz 2b",
                 panel = in(reg) $panel.0.as_ptr(),
@@ -85,22 +90,12 @@ macro_rules! repeat_on_registers {
 }
 
 fn from_registers(panel: &Panel) {
-    repeat_on_registers!(
-        panel,
-        "tdpbf16ps tmm0, tmm4, tmm6",
-        "tdpbf16ps tmm1, tmm4, tmm7",
-        "tdpbf16ps tmm2, tmm5, tmm6",
-        "tdpbf16ps tmm3, tmm5, tmm7",
-    );
+    multiply_registers!(panel);
 }
 
 fn beside_products(panel: &Panel) {
-    repeat_on_registers!(
+    multiply_registers!(
         panel,
-        "tdpbf16ps tmm0, tmm4, tmm6",
-        "tdpbf16ps tmm1, tmm4, tmm7",
-        "tdpbf16ps tmm2, tmm5, tmm6",
-        "tdpbf16ps tmm3, tmm5, tmm7",
         ".rept 8",
         ".irp number,0,1,2,3,4,5,6,7",
         "vfmadd231ps zmm\\number, zmm16, zmm16",
