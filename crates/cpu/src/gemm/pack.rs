@@ -1,9 +1,9 @@
 //! Copies matrices into panels.
 
-use super::scratch::Parts;
 use super::tiles::{Layout, PANEL, Pairs, Singles, TILE, View, chunks};
 use crate::Cpu;
 use crate::isa::Isa;
+use crate::matrix::Shared;
 use crate::simd::{self, Simd, Storage, read};
 use std::ops::Range;
 
@@ -46,15 +46,16 @@ pub(super) fn pack_right<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, pa
         L::pack(cpu.isa, Source { matrix, first_row: panel * PANEL, first_chunk, side: Side::Right }, out);
     };
     if matrix.transposed {
-        let parts = Parts::of(panels, L::CHUNK);
+        let parts = Shared::of_rows(panels, L::CHUNK);
         cpu.threads.run(chunks, &|chunk| {
             // SAFETY: each task takes its own parts.
-            (0..count).for_each(|panel| pack(panel, chunk, unsafe { parts.part(panel * chunks + chunk) }));
+            let part = |panel| unsafe { parts.piece(panel * chunks + chunk, 0..L::CHUNK) };
+            (0..count).for_each(|panel| pack(panel, chunk, part(panel)));
         });
     } else {
-        let parts = Parts::of(panels, chunks * L::CHUNK);
+        let parts = Shared::of_rows(panels, chunks * L::CHUNK);
         // SAFETY: each task takes its own part.
-        cpu.threads.run(count, &|panel| pack(panel, 0, unsafe { parts.part(panel) }));
+        cpu.threads.run(count, &|panel| pack(panel, 0, unsafe { parts.piece(panel, 0..chunks * L::CHUNK) }));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use serin_tensor::{AlignedBuffer, DType, Element};
 use std::cell::RefCell;
-use std::marker::PhantomData;
 
 /// What a piece of working memory is for; a thread holds at most one of each at a time without allocating.
 #[derive(Clone, Copy)]
@@ -35,34 +34,4 @@ pub(super) fn with<T: Element, R>(purpose: Purpose, len: usize, body: impl FnOnc
     let result = body(unsafe { std::slice::from_raw_parts_mut(start, len) });
     KEPT.with_borrow_mut(|kept| kept[slot] = Some(buffer));
     result
-}
-
-/// A slice cut into equal parts, each for one task.
-pub(super) struct Parts<'a, T> {
-    start: *mut T,
-    part_len: usize,
-    parts: usize,
-    borrowed: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: `part` hands out disjoint pieces.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    /// As many whole parts as `values` has.
-    pub(super) fn of(values: &'a mut [T], part_len: usize) -> Parts<'a, T> {
-        let parts = values.len().checked_div(part_len).unwrap_or(0);
-        Parts { start: values.as_mut_ptr(), part_len, parts, borrowed: PhantomData }
-    }
-
-    /// Part number `index`.
-    ///
-    /// # Safety
-    /// Nobody else holds this part.
-    #[allow(clippy::mut_from_ref)]
-    pub(super) unsafe fn part(&self, index: usize) -> &mut [T] {
-        assert!(index < self.parts || self.part_len == 0);
-        // SAFETY: inside the slice, as just checked, and the caller has it alone.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.part_len), self.part_len) }
-    }
 }

@@ -64,14 +64,10 @@ impl Softmax {
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
     fn last_exponentials(&mut self, index: usize, keys: usize, scores: &[f32; BLOCK], chunk: &mut [bf16]) {
-        let exist = first_lanes(keys);
-        match self.draws {
-            None => self.rows(scores, chunk, exist, |_| !0),
-            Some(draws) => {
-                let draws = draws.of_keys(index);
-                self.rows(scores, chunk, exist, |row| draws.keep(row));
-            }
-        }
+        let draws = self.draws;
+        let draws = draws.as_ref().map(|draws| draws.of_keys(index));
+        let keep = |row| draws.as_ref().map_or(!0, |draws| draws.keep(row));
+        self.rows(scores, chunk, first_lanes(keys), keep);
     }
 
     /// Rows of 32 keys, of which some `exist` and `keep` tells which are kept.
