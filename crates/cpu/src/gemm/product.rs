@@ -10,20 +10,14 @@ use crate::prefetch;
 use crate::simd::{self, Simd, Storage};
 use std::ops::Range;
 
-/// What stays in the L2 cache.
-#[derive(Clone, Copy)]
-struct Residence {
-    /// Bytes of left panels of a task.
-    left: usize,
-    /// Bytes of right panels that a left panel meets in turn.
-    group: usize,
-}
-
-/// Left panels that a task has packed: they stay, while right panels pass by them in pairs.
-const PACKED: Residence = Residence { left: 768 << 10, group: 96 << 10 };
-/// Left panels as activations lie in memory: a group of right panels stays, while they pass by. Each is read as often as
-/// there are groups, and the group only once a task.
-const IN_PLACE: Residence = Residence { left: 6 << 20, group: 768 << 10 };
+/// Bytes of panels that stay in the L2 cache: of the left ones that a task has packed, or of the right ones where left panels
+/// pass by as activations lie in memory.
+const RESIDENT: usize = 768 << 10;
+/// Bytes of right panels that packed left panels meet in turn.
+const PASSING: usize = 96 << 10;
+/// How many left panels that pass by are a task at most: enough for the start of a task not to count, few enough for threads
+/// of unlike speed to end together.
+const LEFT_PANELS_A_TASK: usize = 16;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// How many right panels a new group is fetched ahead.
@@ -32,6 +26,10 @@ const RIGHT_AHEAD: usize = 2;
 const LINES_A_CHUNK: usize = 32;
 /// With fewer row panels a thread, threads share out columns instead of rows.
 const ROW_PANELS_A_THREAD: usize = 4;
+
+fn few(row_panels: usize, threads: usize) -> bool {
+    row_panels < ROW_PANELS_A_THREAD * threads
+}
 
 /// What becomes of a finished block of C.
 pub(super) trait Epilogue: Sync {
@@ -70,19 +68,35 @@ struct Cut {
 }
 
 impl Cut {
-    fn of(rows: usize, columns: usize, left_panel_bytes: usize, left_bytes: usize, threads: usize) -> Cut {
+    /// For left panels that every task packs for itself, at most `fits` of them.
+    fn packing(rows: usize, columns: usize, fits: usize, threads: usize) -> Cut {
         let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
-        let fits = (left_bytes / left_panel_bytes.max(1)).max(1);
-        let (row_panels_a_task, column_tasks) = if threads == 1 {
-            (fits, 1)
-        } else if row_panels < ROW_PANELS_A_THREAD * threads {
+        let (row_panels_a_task, column_panels_a_task) = if threads == 1 {
+            (fits, column_panels)
+        } else if few(row_panels, threads) {
             // Rows to pack are few, so that every task may pack them all.
-            (fits, 2 * threads)
+            (fits, column_panels.div_ceil(2 * threads))
         } else {
-            (fits.min(row_panels.div_ceil(threads)), 1)
+            (fits.min(row_panels.div_ceil(threads)), column_panels)
         };
-        let column_tasks = column_tasks.min(column_panels);
-        Cut { rows, columns, row_panels_a_task, column_panels_a_task: column_panels.div_ceil(column_tasks) }
+        Cut { rows, columns, row_panels_a_task, column_panels_a_task }
+    }
+
+    /// For left panels that lie in memory: a task is a group of right panels, `group` at most, with some left ones. The next
+    /// task mostly has the same group, which the thread still has in its cache.
+    fn in_place(rows: usize, columns: usize, group: usize, threads: usize) -> Cut {
+        let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
+        let (row_panels_a_task, most) = if few(row_panels, threads) {
+            (row_panels, column_panels.div_ceil(2 * threads))
+        } else {
+            (LEFT_PANELS_A_TASK.min(row_panels.div_ceil(ROW_PANELS_A_THREAD * threads)), column_panels)
+        };
+        let groups = column_panels.div_ceil(group.min(most));
+        Cut { rows, columns, row_panels_a_task, column_panels_a_task: column_panels.div_ceil(groups) }
+    }
+
+    fn row_tasks(&self) -> usize {
+        self.rows.div_ceil(PANEL).div_ceil(self.row_panels_a_task)
     }
 
     fn column_tasks(&self) -> usize {
@@ -90,18 +104,18 @@ impl Cut {
     }
 
     fn tasks(&self) -> usize {
-        self.rows.div_ceil(PANEL).div_ceil(self.row_panels_a_task) * self.column_tasks()
+        self.row_tasks() * self.column_tasks()
     }
 
     /// The first and the end of a task's row panels.
     fn row_panels(&self, task: usize) -> (usize, usize) {
-        let first = task / self.column_tasks() * self.row_panels_a_task;
+        let first = task % self.row_tasks() * self.row_panels_a_task;
         (first, (first + self.row_panels_a_task).min(self.rows.div_ceil(PANEL)))
     }
 
     /// The first and the end of a task's column panels.
     fn column_panels(&self, task: usize) -> (usize, usize) {
-        let first = task % self.column_tasks() * self.column_panels_a_task;
+        let first = task / self.row_tasks() * self.column_panels_a_task;
         (first, (first + self.column_panels_a_task).min(self.columns.div_ceil(PANEL)))
     }
 
@@ -130,9 +144,12 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
     let panel_bytes = panel_len * size_of::<<K::Left as Layout>::Element>();
     let as_panels = left.as_left_panels::<K::Left>();
     let in_place = as_panels.is_some();
-    let residence = if in_place { IN_PLACE } else { PACKED };
-    let cut = Cut::of(left.rows, columns, panel_bytes, residence.left, cpu.threads.count());
-    let group = (residence.group / panel_bytes.max(1)).max(1);
+    let fit = |bytes: usize| (bytes / panel_bytes.max(1)).max(1);
+    let threads = cpu.threads.count();
+    let (cut, group) = match in_place {
+        true => (Cut::in_place(left.rows, columns, fit(RESIDENT), threads), columns),
+        false => (Cut::packing(left.rows, columns, fit(RESIDENT), threads), fit(PASSING)),
+    };
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);
         let compute = |left: &[_]| {
