@@ -77,7 +77,7 @@ impl Cut {
             // Rows to pack are few, so that every task may pack them all.
             (fits, column_panels.div_ceil(2 * threads))
         } else {
-            (fits.min(row_panels.div_ceil(threads)), column_panels)
+            (fits.min(row_panels.div_ceil(2 * threads)), column_panels)
         };
         Cut { rows, columns, row_panels_a_task, column_panels_a_task }
     }
