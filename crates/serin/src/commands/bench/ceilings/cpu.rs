@@ -28,21 +28,14 @@ impl Limits for Cpu {
         let threads = self.thread_count();
         let counts = if threads == 1 { vec![1] } else { vec![1, threads] };
         let levels = levels(threads, budget);
-        let each = budget / (counts.len() * (4 + levels.len())) as u32;
+        let each = budget / (counts.len() * (UNITS.len() + levels.len())) as u32;
         let mut all = Vec::new();
         for &threads in &counts {
-            let tiles = [("AMX bf16, from registers", TileSource::Registers), (TILES, TileSource::FirstLevelCache)];
-            for (name, source) in tiles {
-                if tile_products(self, source, threads).is_some() {
-                    let run = || Ok(tile_products(self, source, threads).unwrap_or_default());
+            for (name, run) in UNITS {
+                if run(self, threads).is_some() {
+                    let run = || Ok(run(self, threads).unwrap_or_default());
                     all.push(measure(name, Some(threads), Unit::FlopsPerSecond, each, run)?);
                 }
-            }
-            let vectors = || Ok(multiply_adds(self, threads));
-            all.push(measure(VECTORS, Some(threads), Unit::FlopsPerSecond, each, vectors)?);
-            if multiply_adds_beside_tiles(self, threads).is_some() {
-                let run = || Ok(multiply_adds_beside_tiles(self, threads).unwrap_or_default());
-                all.push(measure(BESIDE_TILES, Some(threads), Unit::FlopsPerSecond, each, run)?);
             }
             for &(name, bytes) in &levels {
                 let reading = Reading::new(self, threads, bytes / SHARE_OF_LEVEL);
@@ -60,7 +53,14 @@ impl Limits for Cpu {
 
 const TILES: &str = "AMX bf16, from L1";
 const VECTORS: &str = "f32 multiply-add";
-const BESIDE_TILES: &str = "f32 multiply-add beside AMX";
+
+/// What the units that multiply reach, in FLOP/s on so many threads; `None` where there are none of a kind.
+const UNITS: [(&str, fn(&Cpu, usize) -> Option<f64>); 4] = [
+    ("AMX bf16, from registers", |cpu, threads| tile_products(cpu, TileSource::Registers, threads)),
+    (TILES, |cpu, threads| tile_products(cpu, TileSource::FirstLevelCache, threads)),
+    (VECTORS, |cpu, threads| Some(multiply_adds(cpu, threads))),
+    ("f32 multiply-add beside AMX", multiply_adds_beside_tiles),
+];
 
 fn read(level: &str) -> String {
     format!("{level} read")
