@@ -7,17 +7,17 @@ use half::bf16;
 use serin_ops::Dropout;
 use std::arch::x86_64::*;
 
-/// 2ˣ for x ≤ 127, at most 1.5e-7 off relatively and exactly 1 at 0; 0 in other lanes than `lanes`. NaN stays NaN.
+/// 2ˣ for x ≤ 127, at most 3e-6 off relatively and exactly 1 at whole numbers; 0 in other lanes than `lanes`. NaN stays NaN.
 ///
 /// x is cut into its floor and a fraction in [0, 1), of which the polynomial is minimax in the relative error with the
-/// constant held at 1.
+/// constant held at 1. Probabilities are rounded to bf16, which is 600 times as much.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn power_of_two(x: __m512, lanes: __mmask16) -> __m512 {
     const TO_FLOOR: i32 = 0x09;
     let fraction = _mm512_reduce_ps::<TO_FLOOR>(x);
-    let mut sum = _mm512_set1_ps(0.001_867_131_7);
-    for coefficient in [0.009_017_027, 0.055_799_916, 0.240_164_44, 0.693_151_3, 1.0] {
+    let mut sum = _mm512_set1_ps(0.013_426_684);
+    for coefficient in [0.052_242_473, 0.241_280_2, 0.693_044_84, 1.0] {
         sum = _mm512_fmadd_ps(sum, fraction, _mm512_set1_ps(coefficient));
     }
     // Scales by the floor of x.
@@ -212,7 +212,7 @@ mod tests {
             let x = step as f32 * 6.2e-5;
             let exact = f64::from(x).exp2();
             let error = (f64::from(got(x)) - exact).abs();
-            assert!(error <= 1.8e-7 * exact, "2^{x}: off by {error:e}");
+            assert!(error <= 3e-6 * exact, "2^{x}: off by {error:e}");
         }
         assert_eq!([got(0.0), got(-1000.0), got(f32::NEG_INFINITY)], [1.0, 0.0, 0.0]);
         assert!(got(f32::NAN).is_nan());
