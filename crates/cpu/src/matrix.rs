@@ -72,6 +72,23 @@ pub(crate) struct Shared<'a, T> {
 // SAFETY: the only access is `piece`, whose callers promise that no element is in two at once.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
+impl<'a, T> Shared<'a, T> {
+    /// A row-major matrix.
+    pub(crate) fn of_rows(elements: &'a mut [T], width: usize) -> Shared<'a, T> {
+        Shared::new(elements, Order::rows(width))
+    }
+
+    /// A slice, as a matrix of one row.
+    pub(crate) fn of_slice(elements: &'a mut [T]) -> Shared<'a, T> {
+        let width = elements.len();
+        Shared::of_rows(elements, width)
+    }
+
+    fn new(elements: &'a mut [T], order: Order) -> Shared<'a, T> {
+        Shared { start: elements.as_mut_ptr(), len: elements.len(), order, borrowed: PhantomData }
+    }
+}
+
 impl<'a, T: Storage> Shared<'a, T> {
     /// The first `rows` rows of `width` of a buffer.
     pub(crate) fn of(buffer: &'a mut AlignedBuffer, rows: usize, width: usize) -> Shared<'a, T> {
@@ -83,15 +100,6 @@ impl<'a, T: Storage> Shared<'a, T> {
     pub(crate) fn all(buffer: &'a mut AlignedBuffer, width: usize) -> Shared<'a, T> {
         let order = buffer.order(width);
         Shared::new(buffer.elements_mut(), order)
-    }
-
-    /// A row-major matrix.
-    pub(crate) fn of_rows(elements: &'a mut [T], width: usize) -> Shared<'a, T> {
-        Shared::new(elements, Order::rows(width))
-    }
-
-    fn new(elements: &'a mut [T], order: Order) -> Shared<'a, T> {
-        Shared { start: elements.as_mut_ptr(), len: elements.len(), order, borrowed: PhantomData }
     }
 }
 

@@ -4,7 +4,7 @@ use super::product::{Epilogue, Place};
 use super::tiles::PANEL;
 use crate::matrix::{Matrix, Shared};
 use crate::prefetch;
-use crate::simd::{Simd, Storage, activation, activation_derivative, read, write_pair};
+use crate::simd::{Simd, Storage, activation, activation_derivative, read_pair, write_pair};
 use serin_ops::Activation;
 
 /// The columns of `place` in its row number `row`: at most 32 from a multiple of 32 on, which lie in one piece.
@@ -96,8 +96,7 @@ fn finish_row<S: Simd, T: Storage>(
 /// Vectors `2 * pair` and `2 * pair + 1` of a row; zeros beyond its end.
 #[inline(always)]
 fn pair_of<S: Simd, T: Storage>(simd: S, row: &[T], pair: usize) -> [S::F32; 2] {
-    let row = &row[pair * 2 * S::LANES..];
-    [read(simd, row), read(simd, &row[row.len().min(S::LANES)..])]
+    read_pair(simd, &row[pair * 2 * S::LANES..])
 }
 
 /// A row of [`Through::Activation`].

@@ -1,7 +1,8 @@
 //! Backward of the element-wise activations.
 
-use super::split::{Parts, for_element_blocks};
+use super::split::for_element_blocks;
 use crate::Cpu;
+use crate::matrix::Shared;
 use crate::simd::{Kernel, Simd, Storage, activation_derivative, dispatch, for_dtype, for_vectors, read, write};
 use serin_ops::Activation;
 use serin_tensor::AlignedBuffer;
@@ -52,10 +53,10 @@ pub(crate) fn activation_backward(
     let len = d.order(width).len(rows);
     for_dtype!(d.dtype(), T => {
         let saved = &saved.elements::<T>()[..len];
-        let d = Parts::new(&mut d.elements_mut::<T>()[..len]);
+        let d = Shared::of_slice(&mut d.elements_mut::<T>()[..len]);
         for_element_blocks(cpu, len, &|block| {
             // SAFETY: blocks are disjoint.
-            let d = unsafe { d.part(block.clone()) };
+            let d = unsafe { d.piece(0, block.clone()) };
             dispatch(cpu.isa, ThroughActivation { function, saved: &saved[block], d });
         });
     });

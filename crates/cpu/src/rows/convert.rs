@@ -1,7 +1,8 @@
 //! Copies between storage types.
 
-use super::split::{Parts, for_element_blocks};
+use super::split::for_element_blocks;
 use crate::Cpu;
+use crate::matrix::Shared;
 use crate::simd::{Kernel, Simd, Storage, dispatch, for_dtype, for_vectors, read as load, write as store};
 use serin_tensor::{AlignedBuffer, Order};
 use std::ops::Range;
@@ -88,10 +89,10 @@ fn pieces(buffer: &AlignedBuffer, range: Range<usize>) -> impl Iterator<Item = (
 }
 
 fn convert<From: Storage, To: Storage>(cpu: &Cpu, from: &[From], to: &mut [To]) {
-    let to = Parts::new(to);
+    let to = Shared::of_slice(to);
     for_element_blocks(cpu, from.len(), &|block| {
         // SAFETY: blocks are disjoint.
-        let to = unsafe { to.part(block.clone()) };
+        let to = unsafe { to.piece(0, block.clone()) };
         dispatch(cpu.isa, Convert { from: &from[block], to });
     });
 }
@@ -100,10 +101,10 @@ fn convert<From: Storage, To: Storage>(cpu: &Cpu, from: &[From], to: &mut [To]) 
 pub(crate) fn fill_zero(cpu: &Cpu, buffer: &mut AlignedBuffer, len: usize) {
     let size = buffer.dtype().size();
     for (_, place) in pieces(buffer, 0..len) {
-        let bytes = Parts::new(&mut buffer.as_mut_bytes()[place.start * size..place.end * size]);
+        let bytes = Shared::of_slice(&mut buffer.as_mut_bytes()[place.start * size..place.end * size]);
         for_element_blocks(cpu, place.len(), &|block| {
             // SAFETY: blocks are disjoint.
-            unsafe { bytes.part(block.start * size..block.end * size) }.fill(0);
+            unsafe { bytes.piece(0, block.start * size..block.end * size) }.fill(0);
         });
     }
 }

@@ -3,7 +3,7 @@
 use super::split::for_row_blocks;
 use crate::Cpu;
 use crate::matrix::Shared;
-use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, keep_pair, read, write};
+use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_pairs, keep_pair, read_pair, write_pair};
 use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
 use std::ops::Range;
@@ -22,13 +22,11 @@ impl<T: Storage> Kernel for Drop<'_, T> {
         let scale = simd.splat(self.dropout.scale);
         for row in self.rows {
             let key = self.dropout.row_key(row as u64);
-            for_vector_pairs!(S, self.x.order().width(), [first, second] => {
-                let keep = keep_pair(simd, key, first.start as u32, self.dropout.threshold);
-                // SAFETY: this task has these rows alone, and the two pieces are apart.
-                let [first, second] = unsafe { [self.x.piece(row, first), self.x.piece(row, second)] };
-                let [a, b] = drop_pair(simd, keep, scale, [read(simd, first), read(simd, second)]);
-                write(simd, first, a);
-                write(simd, second, b);
+            for_pairs!(S, self.x.order().width(), columns => {
+                let keep = keep_pair(simd, key, columns.start as u32, self.dropout.threshold);
+                // SAFETY: this task has these rows alone.
+                let x = unsafe { self.x.piece(row, columns) };
+                write_pair(simd, x, drop_pair(simd, keep, scale, read_pair(simd, x)));
             });
         }
     }

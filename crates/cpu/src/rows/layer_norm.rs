@@ -2,12 +2,10 @@
 
 pub(crate) use super::layer_norm_backward::add_layer_norm_backward;
 
-use super::split::{Parts, for_row_blocks, with_scratch_row};
+use super::split::{for_row_blocks, with_scratch_row};
 use crate::Cpu;
 use crate::matrix::{Matrix, Shared};
-use crate::simd::{
-    Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, for_vectors, keep_pair, read, write,
-};
+use crate::simd::{Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_pairs, keep_pair, read_pair, write_pair};
 use serin_ops::{Dropout, Norm};
 use serin_tensor::AlignedBuffer;
 use std::ops::Range;
@@ -48,9 +46,10 @@ impl<T: Storage> Kernel for AddLayerNorm<'_, T> {
             self.normalize(simd, row, mean, inverse);
             if let Some(statistics) = &mut self.statistics {
                 statistics[2 * index..2 * index + 2].copy_from_slice(&[mean, inverse]);
-                for_vectors!(S, width, columns => {
+                for_pairs!(S, width, columns => {
                     // SAFETY: this task has these rows alone.
-                    write(simd, unsafe { self.x.piece(row, columns.clone()) }, read(simd, &self.sum[columns]));
+                    let x = unsafe { self.x.piece(row, columns.clone()) };
+                    write_pair(simd, x, read_pair(simd, &self.sum[columns]));
                 });
             }
         }
@@ -62,9 +61,9 @@ impl<T: Storage> AddLayerNorm<'_, T> {
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, row: usize) -> f32 {
         let mut totals = [simd.zero(); 2];
-        for_vector_pairs!(S, self.sum.len(), [first, second] => {
-            let values = [self.x(simd, row, first.clone()), self.x(simd, row, second.clone())];
-            self.add_residual(simd, row, [first, second], values, &mut totals);
+        for_pairs!(S, self.sum.len(), columns => {
+            let values = self.x(simd, row, columns.clone());
+            self.add_residual(simd, row, columns, values, &mut totals);
         });
         simd.sum(simd.add(totals[0], totals[1]))
     }
@@ -74,19 +73,18 @@ impl<T: Storage> AddLayerNorm<'_, T> {
     fn add_dropped<S: Simd>(&mut self, simd: S, row: usize, dropout: Dropout) -> f32 {
         let (key, scale) = (dropout.row_key(row as u64), simd.splat(dropout.scale));
         let mut totals = [simd.zero(); 2];
-        for_vector_pairs!(S, self.sum.len(), [first, second] => {
-            let keep = keep_pair(simd, key, first.start as u32, dropout.threshold);
-            let values = [self.x(simd, row, first.clone()), self.x(simd, row, second.clone())];
-            let values = drop_pair(simd, keep, scale, values);
-            self.add_residual(simd, row, [first, second], values, &mut totals);
+        for_pairs!(S, self.sum.len(), columns => {
+            let keep = keep_pair(simd, key, columns.start as u32, dropout.threshold);
+            let values = drop_pair(simd, keep, scale, self.x(simd, row, columns.clone()));
+            self.add_residual(simd, row, columns, values, &mut totals);
         });
         simd.sum(simd.add(totals[0], totals[1]))
     }
 
     #[inline(always)]
-    fn x<S: Simd>(&self, simd: S, row: usize, columns: Range<usize>) -> S::F32 {
+    fn x<S: Simd>(&self, simd: S, row: usize, columns: Range<usize>) -> [S::F32; 2] {
         // SAFETY: this task has these rows alone, and holds no piece of them.
-        read(simd, unsafe { self.x.piece(row, columns) })
+        read_pair(simd, unsafe { self.x.piece(row, columns) })
     }
 
     /// `sum = values + residual` at two vectors' columns, and to the totals.
@@ -95,29 +93,30 @@ impl<T: Storage> AddLayerNorm<'_, T> {
         &mut self,
         simd: S,
         row: usize,
-        [first, second]: [Range<usize>; 2],
+        columns: Range<usize>,
         mut values: [S::F32; 2],
         totals: &mut [S::F32; 2],
     ) {
         if let Some(residual) = self.residual {
-            values[0] = simd.add(values[0], read(simd, residual.piece(row, first.clone())));
-            values[1] = simd.add(values[1], read(simd, residual.piece(row, second.clone())));
+            let residual = read_pair(simd, residual.piece(row, columns.clone()));
+            values = [simd.add(values[0], residual[0]), simd.add(values[1], residual[1])];
         }
         *totals = [simd.add(totals[0], values[0]), simd.add(totals[1], values[1])];
-        write(simd, &mut self.sum[first], values[0]);
-        write(simd, &mut self.sum[second], values[1]);
+        write_pair(simd, &mut self.sum[columns], values);
     }
 
     /// `y = γ (sum - mean) inverse + β` in a row.
     #[inline(always)]
     fn normalize<S: Simd>(&self, simd: S, row: usize, mean: f32, inverse: f32) {
         let (mean, inverse) = (simd.splat(mean), simd.splat(inverse));
-        for_vectors!(S, self.sum.len(), columns => {
-            let normal = simd.mul(simd.sub(read(simd, &self.sum[columns.clone()]), mean), inverse);
-            let weight = read(simd, &self.weight[columns.clone()]);
-            let value = simd.fma(normal, weight, read(simd, &self.bias[columns.clone()]));
+        for_pairs!(S, self.sum.len(), columns => {
+            let sum = read_pair(simd, &self.sum[columns.clone()]);
+            let weight = read_pair(simd, &self.weight[columns.clone()]);
+            let bias = read_pair(simd, &self.bias[columns.clone()]);
+            let first = simd.fma(simd.mul(simd.sub(sum[0], mean), inverse), weight[0], bias[0]);
+            let second = simd.fma(simd.mul(simd.sub(sum[1], mean), inverse), weight[1], bias[1]);
             // SAFETY: this task has these rows alone.
-            write(simd, unsafe { self.y.piece(row, columns) }, value);
+            write_pair(simd, unsafe { self.y.piece(row, columns) }, [first, second]);
         });
     }
 }
@@ -127,16 +126,13 @@ impl<T: Storage> AddLayerNorm<'_, T> {
 fn squared_deviations<S: Simd>(simd: S, sum: &[f32], mean: f32) -> f32 {
     let center = simd.splat(mean);
     // Absent lanes would count as deviations of 0 - mean.
-    let whole = sum.len() - sum.len() % S::LANES;
+    let whole = sum.len() - sum.len() % (2 * S::LANES);
     let rest: f32 = sum[whole..].iter().map(|&sum| (sum - mean) * (sum - mean)).sum();
     let mut totals = [simd.zero(); 2];
-    for_vector_pairs!(S, whole, [first, second] => {
-        let a = simd.sub(read(simd, &sum[first]), center);
-        totals[0] = simd.fma(a, a, totals[0]);
-        if !second.is_empty() {
-            let b = simd.sub(read(simd, &sum[second]), center);
-            totals[1] = simd.fma(b, b, totals[1]);
-        }
+    for_pairs!(S, whole, columns => {
+        let sum = read_pair(simd, &sum[columns]);
+        let (first, second) = (simd.sub(sum[0], center), simd.sub(sum[1], center));
+        totals = [simd.fma(first, first, totals[0]), simd.fma(second, second, totals[1])];
     });
     simd.sum(simd.add(totals[0], totals[1])) + rest
 }
@@ -157,13 +153,13 @@ pub(crate) fn add_layer_norm(
         return;
     }
     let (weight, bias) = (&norm.weight.as_slice()[..width], &norm.bias.as_slice()[..width]);
-    let statistics = statistics.map(|statistics| Parts::new(&mut statistics.as_mut_slice::<f32>()[..2 * rows]));
+    let statistics = statistics.map(|statistics| Shared::of_slice(&mut statistics.as_mut_slice::<f32>()[..2 * rows]));
     for_dtype!(x.dtype(), T => {
         let residual = residual.map(|residual| Matrix::<T>::of(residual, rows, width));
         let (x, y) = (&Shared::<T>::of(x, rows, width), &Shared::<T>::of(y, rows, width));
         for_row_blocks(cpu, rows, width, &|rows| with_scratch_row(width, |sum| {
             // SAFETY: blocks are disjoint, and so are their statistics.
-            let statistics = unsafe { statistics.as_ref().map(|all| all.part(2 * rows.start..2 * rows.end)) };
+            let statistics = unsafe { statistics.as_ref().map(|all| all.piece(0, 2 * rows.start..2 * rows.end)) };
             let epsilon = norm.epsilon;
             dispatch(cpu.isa, AddLayerNorm { rows, x, residual, dropout, weight, bias, epsilon, statistics, y, sum });
         }));

@@ -3,11 +3,12 @@
 //! With `n = (s - mean) / √(var + ε)` and `g = γ dy`: `ds = (g - mean(g) - n mean(g n)) / √(var + ε)`, `dγ = Σ_rows dy n`,
 //! `dβ = Σ_rows dy` (Ba, Kiros, Hinton 2016).
 
-use super::split::{Parts, for_row_blocks, rows_per_block, with_partial_sums};
+use super::split::{for_row_blocks, rows_per_block, with_partial_sums};
 use crate::Cpu;
 use crate::matrix::{Matrix, Shared};
 use crate::simd::{
-    Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_vector_pairs, for_vectors, keep_pair, read, write,
+    Kernel, Simd, Storage, dispatch, drop_pair, for_dtype, for_pairs, for_vectors, keep_pair, read, read_pair, write,
+    write_pair,
 };
 use serin_ops::Dropout;
 use serin_tensor::AlignedBuffer;
@@ -26,17 +27,14 @@ impl<T: Storage> Kernel for LayerNormBackward<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Backward { dy, sum, statistics, weight, d_sum, d_x, .. } = self.call;
+        let Backward { dy, sum, statistics, weight, .. } = self.call;
         self.d_weight.fill(0.0);
         self.d_bias.fill(0.0);
         for row in self.rows {
             let (mean, inverse) = (statistics[2 * row], statistics[2 * row + 1]);
             let forward = Row { row, dy: *dy, sum: *sum, weight, mean, inverse };
             let means = forward.means(simd);
-            forward.backward(simd, means, d_sum, self.d_weight, self.d_bias);
-            if let Some((dropout, d_x)) = d_x {
-                copy_dropped(simd, d_sum, row, *dropout, d_x);
-            }
+            forward.backward(simd, means, self.call, self.d_weight, self.d_bias);
         }
     }
 }
@@ -54,10 +52,13 @@ struct Row<'a, T> {
 impl<T: Storage> Row<'_, T> {
     /// dy, n and g at `columns`.
     #[inline(always)]
-    fn load<S: Simd>(&self, simd: S, columns: Range<usize>) -> [S::F32; 3] {
-        let dy = read(simd, self.dy.piece(self.row, columns.clone()));
-        let deviation = simd.sub(read(simd, self.sum.piece(self.row, columns.clone())), simd.splat(self.mean));
-        [dy, simd.mul(deviation, simd.splat(self.inverse)), simd.mul(dy, read(simd, &self.weight[columns]))]
+    fn load<S: Simd>(&self, simd: S, columns: Range<usize>) -> [[S::F32; 2]; 3] {
+        let dy = read_pair(simd, self.dy.piece(self.row, columns.clone()));
+        let sum = read_pair(simd, self.sum.piece(self.row, columns.clone()));
+        let weight = read_pair(simd, &self.weight[columns]);
+        let (mean, inverse) = (simd.splat(self.mean), simd.splat(self.inverse));
+        let n = [simd.mul(simd.sub(sum[0], mean), inverse), simd.mul(simd.sub(sum[1], mean), inverse)];
+        [dy, n, [simd.mul(dy[0], weight[0]), simd.mul(dy[1], weight[1])]]
     }
 
     /// The means of g and of g n. Absent lanes have g = 0.
@@ -65,10 +66,10 @@ impl<T: Storage> Row<'_, T> {
     fn means<S: Simd>(&self, simd: S) -> [f32; 2] {
         let mut g_totals = [simd.zero(); 2];
         let mut gn_totals = [simd.zero(); 2];
-        for_vector_pairs!(S, self.weight.len(), [first, second] => {
-            let ([_, n0, g0], [_, n1, g1]) = (self.load(simd, first), self.load(simd, second));
-            g_totals = [simd.add(g_totals[0], g0), simd.add(g_totals[1], g1)];
-            gn_totals = [simd.fma(g0, n0, gn_totals[0]), simd.fma(g1, n1, gn_totals[1])];
+        for_pairs!(S, self.weight.len(), columns => {
+            let [_, n, g] = self.load(simd, columns);
+            g_totals = [simd.add(g_totals[0], g[0]), simd.add(g_totals[1], g[1])];
+            gn_totals = [simd.fma(g[0], n[0], gn_totals[0]), simd.fma(g[1], n[1], gn_totals[1])];
         });
         [g_totals, gn_totals].map(|[a, b]| simd.sum(simd.add(a, b)) / self.weight.len() as f32)
     }
@@ -78,48 +79,33 @@ impl<T: Storage> Row<'_, T> {
         &self,
         simd: S,
         means: [f32; 2],
-        d_sum: &Shared<'_, T>,
+        call: &Backward<'_, T>,
         d_weight: &mut [f32],
         d_bias: &mut [f32],
     ) {
         let (mean_g, mean_gn) = (simd.splat(means[0]), simd.splat(means[1]));
         let inverse = simd.splat(self.inverse);
-        for_vectors!(S, self.weight.len(), columns => {
+        for_pairs!(S, self.weight.len(), columns => {
             let [dy, n, g] = self.load(simd, columns.clone());
-            let centered = simd.neg_fma(n, mean_gn, simd.sub(g, mean_g));
+            let first = simd.mul(simd.neg_fma(n[0], mean_gn, simd.sub(g[0], mean_g)), inverse);
+            let second = simd.mul(simd.neg_fma(n[1], mean_gn, simd.sub(g[1], mean_g)), inverse);
             // SAFETY: this task has these rows alone.
-            write(simd, unsafe { d_sum.piece(self.row, columns.clone()) }, simd.mul(centered, inverse));
+            write_pair(simd, unsafe { call.d_sum.piece(self.row, columns.clone()) }, [first, second]);
+            if let Some((dropout, d_x)) = &call.d_x {
+                let key = dropout.row_key(self.row as u64);
+                let keep = keep_pair(simd, key, columns.start as u32, dropout.threshold);
+                let dropped = drop_pair(simd, keep, simd.splat(dropout.scale), [first, second]);
+                // SAFETY: as above.
+                write_pair(simd, unsafe { d_x.piece(self.row, columns.clone()) }, dropped);
+            }
             let d_weight = &mut d_weight[columns.clone()];
-            write(simd, d_weight, simd.fma(dy, n, read(simd, d_weight)));
+            let so_far = read_pair(simd, d_weight);
+            write_pair(simd, d_weight, [simd.fma(dy[0], n[0], so_far[0]), simd.fma(dy[1], n[1], so_far[1])]);
             let d_bias = &mut d_bias[columns];
-            write(simd, d_bias, simd.add(read(simd, d_bias), dy));
+            let so_far = read_pair(simd, d_bias);
+            write_pair(simd, d_bias, [simd.add(so_far[0], dy[0]), simd.add(so_far[1], dy[1])]);
         });
     }
-}
-
-/// `d_x = dropout(d_sum)` in a row, which the calling task has alone.
-#[inline(always)]
-fn copy_dropped<S: Simd, T: Storage>(
-    simd: S,
-    d_sum: &Shared<'_, T>,
-    row: usize,
-    dropout: Dropout,
-    d_x: &Shared<'_, T>,
-) {
-    let (key, scale) = (dropout.row_key(row as u64), simd.splat(dropout.scale));
-    for_vector_pairs!(S, d_sum.order().width(), [first, second] => {
-        let keep = keep_pair(simd, key, first.start as u32, dropout.threshold);
-        // SAFETY: pieces of a row that this task has alone, one held at a time of each matrix.
-        unsafe {
-            let values = [
-                read(simd, d_sum.piece(row, first.clone())),
-                read(simd, d_sum.piece(row, second.clone())),
-            ];
-            let [a, b] = drop_pair(simd, keep, scale, values);
-            write(simd, d_x.piece(row, first), a);
-            write(simd, d_x.piece(row, second), b);
-        }
-    });
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -150,7 +136,7 @@ pub(crate) fn add_layer_norm_backward(
                 weight,
                 d_sum: Shared::of(d_sum, rows, width),
                 d_x: d_x.map(|(dropout, d_x)| (dropout, Shared::of(d_x, rows, width))),
-                partial_sums: Parts::new(partial_sums),
+                partial_sums: Shared::of_slice(partial_sums),
             };
             call.run(cpu, rows);
         });
@@ -175,7 +161,7 @@ struct Backward<'a, T> {
     d_sum: Shared<'a, T>,
     d_x: Option<(Dropout, Shared<'a, T>)>,
     /// `[blocks, 2, width]`.
-    partial_sums: Parts<'a, f32>,
+    partial_sums: Shared<'a, f32>,
 }
 
 impl<T: Storage> Backward<'_, T> {
@@ -184,7 +170,7 @@ impl<T: Storage> Backward<'_, T> {
         for_row_blocks(cpu, rows, width, &|rows| {
             let partial = rows.start / rows_per_block(width) * 2 * width;
             // SAFETY: blocks are disjoint, and so are their partial sums.
-            let partial_sums = unsafe { self.partial_sums.part(partial..partial + 2 * width) };
+            let partial_sums = unsafe { self.partial_sums.piece(0, partial..partial + 2 * width) };
             let (d_weight, d_bias) = partial_sums.split_at_mut(width);
             dispatch(cpu.isa, LayerNormBackward { rows, call: self, d_weight, d_bias });
         });

@@ -3,8 +3,9 @@
 //! A batch has a few hundred logits: plain loops in f64, rounded once, cost microseconds and are the same at every
 //! instruction set.
 
-use super::split::{Parts, for_row_blocks};
+use super::split::for_row_blocks;
 use crate::Cpu;
+use crate::matrix::Shared;
 use serin_ops::LossKind;
 use serin_tensor::AlignedBuffer;
 
@@ -22,15 +23,15 @@ pub(crate) fn loss(
 ) {
     let len = rows * labels;
     let (logits, targets) = (&logits.as_slice::<f32>()[..len], &targets.as_slice::<f32>()[..len]);
-    let losses = Parts::new(&mut losses.as_mut_slice::<f32>()[..rows]);
-    let d_logits = d_logits.map(|d_logits| Parts::new(&mut d_logits.as_mut_slice::<f32>()[..len]));
+    let losses = Shared::of_slice(&mut losses.as_mut_slice::<f32>()[..rows]);
+    let d_logits = d_logits.map(|d_logits| Shared::of_slice(&mut d_logits.as_mut_slice::<f32>()[..len]));
     for_row_blocks(cpu, rows, labels, &|block| {
         for row in block {
             let elements = row * labels..(row + 1) * labels;
             // SAFETY: every row is in one block, once.
             let (loss, gradient) = unsafe {
-                let gradient = d_logits.as_ref().map(|d_logits| d_logits.part(elements.clone()));
-                (&mut losses.part(row..row + 1)[0], gradient.unwrap_or_default())
+                let gradient = d_logits.as_ref().map(|d_logits| d_logits.piece(0, elements.clone()));
+                (&mut losses.piece(0, row..row + 1)[0], gradient.unwrap_or_default())
             };
             let (logits, targets) = (&logits[elements.clone()], &targets[elements]);
             let scale = f64::from(gradient_scale);

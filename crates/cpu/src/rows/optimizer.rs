@@ -1,7 +1,7 @@
 //! The gradient norm and AdamW.
 
-use super::split::Parts;
 use crate::Cpu;
+use crate::matrix::Shared;
 use crate::simd::{Kernel, Simd, dispatch, for_vectors, read, write};
 use serin_ops::{AdamwSlot, AdamwStep, GradientNorm};
 use serin_tensor::AlignedBuffer;
@@ -44,11 +44,11 @@ pub(crate) fn gradient_norm(cpu: &Cpu, gradients: &[(&AlignedBuffer, usize)]) ->
     let gradients: Vec<&[f32]> = gradients.iter().map(|&(gradient, len)| &gradient.as_slice()[..len]).collect();
     let blocks = blocks_of(gradients.iter().map(|gradient| gradient.len()));
     let mut partial_sums = vec![0.0f64; blocks.len()];
-    let parts = Parts::new(&mut partial_sums);
+    let parts = Shared::of_slice(&mut partial_sums);
     cpu.threads.run(blocks.len(), &|task| {
         let (tensor, elements) = blocks[task].clone();
         // SAFETY: a task has its own sum.
-        let sum = unsafe { parts.part(task..task + 1) };
+        let sum = unsafe { parts.piece(0, task..task + 1) };
         sum[0] = dispatch(cpu.isa, SumOfSquares { x: &gradients[tensor][elements] });
     });
     let sum_of_squares: f64 = partial_sums.iter().sum();
@@ -131,10 +131,10 @@ impl Kernel for Adamw<'_> {
 /// A slot's buffers in parts.
 struct Slot<'a> {
     factors: Factors,
-    parameter: Parts<'a, f32>,
+    parameter: Shared<'a, f32>,
     gradient: &'a [f32],
-    first_moment: Parts<'a, f32>,
-    second_moment: Parts<'a, f32>,
+    first_moment: Shared<'a, f32>,
+    second_moment: Shared<'a, f32>,
 }
 
 pub(crate) fn adamw(cpu: &Cpu, slots: &mut [AdamwSlot<'_, Cpu>], step: AdamwStep) {
@@ -143,10 +143,10 @@ pub(crate) fn adamw(cpu: &Cpu, slots: &mut [AdamwSlot<'_, Cpu>], step: AdamwStep
         .iter_mut()
         .map(|slot| Slot {
             factors: Factors::new(slot, step),
-            parameter: Parts::new(&mut slot.parameter.as_mut_slice()[..slot.len]),
+            parameter: Shared::of_slice(&mut slot.parameter.as_mut_slice()[..slot.len]),
             gradient: &slot.gradient.as_slice()[..slot.len],
-            first_moment: Parts::new(&mut slot.first_moment.as_mut_slice()[..slot.len]),
-            second_moment: Parts::new(&mut slot.second_moment.as_mut_slice()[..slot.len]),
+            first_moment: Shared::of_slice(&mut slot.first_moment.as_mut_slice()[..slot.len]),
+            second_moment: Shared::of_slice(&mut slot.second_moment.as_mut_slice()[..slot.len]),
         })
         .collect();
     cpu.threads.run(blocks.len(), &|task| {
@@ -155,9 +155,9 @@ pub(crate) fn adamw(cpu: &Cpu, slots: &mut [AdamwSlot<'_, Cpu>], step: AdamwStep
         // SAFETY: blocks are disjoint.
         let (parameter, first_moment, second_moment) = unsafe {
             (
-                slot.parameter.part(elements.clone()),
-                slot.first_moment.part(elements.clone()),
-                slot.second_moment.part(elements.clone()),
+                slot.parameter.piece(0, elements.clone()),
+                slot.first_moment.piece(0, elements.clone()),
+                slot.second_moment.piece(0, elements.clone()),
             )
         };
         let gradient = &slot.gradient[elements];

@@ -1,10 +1,9 @@
-//! How rows and elements are divided among tasks, and memory that tasks share.
+//! How rows and elements are divided among tasks, and memory that a thread keeps for them.
 //!
 //! Blocks depend on the shape alone, never on the number of threads: sums over blocks are then always the same.
 
 use crate::Cpu;
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Elements of a task: some microseconds of work, well above the hand-over to a thread.
@@ -28,34 +27,6 @@ pub(super) fn for_element_blocks(cpu: &Cpu, len: usize, body: &(dyn Fn(Range<usi
 /// Calls `body` with `0..len` in ranges of `block`, on all threads.
 pub(super) fn for_blocks(cpu: &Cpu, len: usize, block: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
     cpu.threads.run(len.div_ceil(block), &|task| body(task * block..len.min((task + 1) * block)));
-}
-
-/// A slice that several tasks write, each its own part.
-pub(super) struct Parts<'a, T> {
-    start: *mut T,
-    len: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: a part is handed out under the promise that no other task has it, so this is a `&mut [T]` in pieces.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    pub(super) fn new(slice: &'a mut [T]) -> Parts<'a, T> {
-        Parts { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
-    }
-
-    /// The part `range`. Panics when it is not inside the slice.
-    ///
-    /// # Safety
-    /// While the part is in use, no other use overlaps it.
-    #[allow(clippy::mut_from_ref)] // disjointness is the caller's promise
-    #[inline(always)]
-    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of {}", self.len);
-        // SAFETY: inside the slice that `self` borrows mutably; exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
 }
 
 thread_local! {

@@ -1,7 +1,8 @@
 //! Cross-entropy over a vocabulary: three passes over a row of logits that stays in the cache.
 
-use super::split::{Parts, for_row_blocks};
+use super::split::for_row_blocks;
 use crate::Cpu;
+use crate::matrix::Shared;
 use crate::simd::{Kernel, MAX_LANES, Simd, Storage, dispatch, exp, for_dtype, for_vectors, read, write};
 use serin_tensor::AlignedBuffer;
 
@@ -15,13 +16,13 @@ pub(crate) fn vocabulary_loss(
     losses: &mut AlignedBuffer,
 ) {
     let targets = &targets[..rows];
-    let losses = Parts::new(&mut losses.as_mut_slice::<f32>()[..2 * rows]);
+    let losses = Shared::of_slice(&mut losses.as_mut_slice::<f32>()[..2 * rows]);
     for_dtype!(logits.dtype(), T => {
-        let logits = Parts::new(&mut logits.as_mut_slice::<T>()[..rows * classes]);
+        let logits = Shared::of_slice(&mut logits.as_mut_slice::<T>()[..rows * classes]);
         for_row_blocks(cpu, rows, classes, &|block| {
             // SAFETY: every row is in one block, once.
             let (logits, losses) = unsafe {
-                (logits.part(block.start * classes..block.end * classes), losses.part(2 * block.start..2 * block.end))
+                (logits.piece(0, block.start * classes..block.end * classes), losses.piece(0, 2 * block.start..2 * block.end))
             };
             dispatch(cpu.isa, VocabularyLoss { logits, targets: &targets[block], classes, gradient_scale, losses });
         });

@@ -45,7 +45,7 @@ pub(crate) mod tests;
 pub(crate) use activation::{activation, activation_derivative};
 pub(crate) use dropout::{drop_pair, keep_pair};
 pub(crate) use exponential::exp;
-pub(crate) use storage::{Storage, for_dtype, for_vector_pairs, for_vectors, read, write, write_pair};
+pub(crate) use storage::{Storage, for_dtype, for_pairs, for_vectors, read, read_pair, write, write_pair};
 
 use crate::isa::{Isa, IsaLevel};
 use half::{bf16, f16};

@@ -102,6 +102,12 @@ pub(crate) fn write<S: Simd, T: Storage>(simd: S, to: &mut [T], value: S::F32) {
     }
 }
 
+/// [`read`] of two vectors, one after the other.
+#[inline(always)]
+pub(crate) fn read_pair<S: Simd, T: Storage>(simd: S, from: &[T]) -> [S::F32; 2] {
+    [read(simd, from), read(simd, &from[from.len().min(S::LANES)..])]
+}
+
 /// [`write`] of two vectors, one after the other.
 #[inline(always)]
 pub(crate) fn write_pair<S: Simd, T: Storage>(simd: S, to: &mut [T], values: [S::F32; 2]) {
@@ -157,23 +163,22 @@ macro_rules! for_vectors {
 }
 pub(crate) use for_vectors;
 
-/// The same for two neighbouring vectors at a time: `for_vector_pairs!(S, len, [first, second] => ...)`. At the end
-/// both may be short, and the second empty.
-macro_rules! for_vector_pairs {
-    ($simd:ident, $len:expr, [$first:ident, $second:ident] => $body:expr) => {{
+/// The same for two neighbouring vectors at a time: `columns` is a range of `2 * LANES`, which lie in one piece of a matrix in
+/// any order.
+macro_rules! for_pairs {
+    ($simd:ident, $len:expr, $columns:ident => $body:expr) => {{
         let len: usize = $len;
         let whole = len - len % (2 * $simd::LANES);
         let mut start = 0;
         while start < whole {
-            let ($first, $second) = (start..start + $simd::LANES, start + $simd::LANES..start + 2 * $simd::LANES);
+            let $columns = start..start + 2 * $simd::LANES;
             $body;
             start += 2 * $simd::LANES;
         }
         if whole < len {
-            let middle = len.min(whole + $simd::LANES);
-            let ($first, $second) = (whole..middle, middle..len);
+            let $columns = whole..len;
             $body;
         }
     }};
 }
-pub(crate) use for_vector_pairs;
+pub(crate) use for_pairs;
