@@ -54,8 +54,11 @@ impl Limits for Cpu {
 const TILES: &str = "AMX bf16, from L1";
 const VECTORS: &str = "f32 multiply-add";
 
-/// What the units that multiply reach, in FLOP/s on so many threads; `None` where there are none of a kind.
-const UNITS: [(&str, fn(&Cpu, usize) -> Option<f64>); 4] = [
+/// What a unit that multiplies reaches, in FLOP/s on so many threads; `None` where there is none of its kind.
+type Reached = fn(&Cpu, usize) -> Option<f64>;
+
+/// The units that multiply.
+const UNITS: [(&str, Reached); 4] = [
     ("AMX bf16, from registers", |cpu, threads| tile_products(cpu, TileSource::Registers, threads)),
     (TILES, |cpu, threads| tile_products(cpu, TileSource::FirstLevelCache, threads)),
     (VECTORS, |cpu, threads| Some(multiply_adds(cpu, threads))),
