@@ -89,7 +89,10 @@ impl Cut {
         let (row_panels_a_task, most) = if few(row_panels, threads) {
             (row_panels, column_panels.div_ceil(2 * threads))
         } else {
-            (LEFT_PANELS_A_TASK.min(row_panels.div_ceil(ROW_PANELS_A_THREAD * threads)), column_panels)
+            // As many for each thread, and more than one task a thread where rows are enough.
+            let share = row_panels.div_ceil(threads);
+            let tasks = share.div_ceil(LEFT_PANELS_A_TASK).max((share / ROW_PANELS_A_THREAD).min(2));
+            (share.div_ceil(tasks), column_panels)
         };
         let groups = column_panels.div_ceil(group.min(most));
         Cut { rows, columns, row_panels_a_task, column_panels_a_task: column_panels.div_ceil(groups) }
