@@ -125,7 +125,7 @@ impl<T: Storage> Epilogue for BackwardInput<'_, T> {
             }
             Through::Accumulate => {
                 for (pair, dx) in dx.chunks_mut(2 * S::LANES).enumerate() {
-                    let (sums, so_far) = (pair_of(simd, sums, pair), pair_of(simd, dx, 0));
+                    let (sums, so_far) = (pair_of(simd, sums, pair), read_pair(simd, dx));
                     write_pair(simd, dx, [simd.add(so_far[0], sums[0]), simd.add(so_far[1], sums[1])]);
                 }
             }

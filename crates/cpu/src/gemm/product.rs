@@ -27,6 +27,7 @@ const LINES_A_CHUNK: usize = 32;
 /// With fewer row panels a thread, threads share out columns instead of rows.
 const ROW_PANELS_A_THREAD: usize = 4;
 
+/// Whether threads share out columns.
 fn few(row_panels: usize, threads: usize) -> bool {
     row_panels < ROW_PANELS_A_THREAD * threads
 }
@@ -149,10 +150,9 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
     let in_place = as_panels.is_some();
     let fit = |bytes: usize| (bytes / panel_bytes.max(1)).max(1);
     let threads = cpu.threads.count();
-    let (cut, group) = match in_place {
-        true => (Cut::in_place(left.rows, columns, fit(RESIDENT), threads), columns),
-        false => (Cut::packing(left.rows, columns, fit(RESIDENT), threads), fit(PASSING)),
-    };
+    let make = if in_place { Cut::in_place } else { Cut::packing };
+    let cut = make(left.rows, columns, fit(RESIDENT), threads);
+    let group = if in_place { cut.column_panels_a_task } else { fit(PASSING) };
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);
         let compute = |left: &[_]| {

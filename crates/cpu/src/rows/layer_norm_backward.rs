@@ -85,6 +85,7 @@ impl<T: Storage> Row<'_, T> {
     ) {
         let (mean_g, mean_gn) = (simd.splat(means[0]), simd.splat(means[1]));
         let inverse = simd.splat(self.inverse);
+        let key = call.d_x.as_ref().map_or(0, |(dropout, _)| dropout.row_key(self.row as u64));
         for_pairs!(S, self.weight.len(), columns => {
             let [dy, n, g] = self.load(simd, columns.clone());
             let first = simd.mul(simd.neg_fma(n[0], mean_gn, simd.sub(g[0], mean_g)), inverse);
@@ -92,7 +93,6 @@ impl<T: Storage> Row<'_, T> {
             // SAFETY: this task has these rows alone.
             write_pair(simd, unsafe { call.d_sum.piece(self.row, columns.clone()) }, [first, second]);
             if let Some((dropout, d_x)) = &call.d_x {
-                let key = dropout.row_key(self.row as u64);
                 let keep = keep_pair(simd, key, columns.start as u32, dropout.threshold);
                 let dropped = drop_pair(simd, keep, simd.splat(dropout.scale), [first, second]);
                 // SAFETY: as above.
