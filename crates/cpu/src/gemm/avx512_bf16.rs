@@ -21,6 +21,7 @@ impl BlockKernel for Avx512Bf16 {
 
     fn begin(self) {}
 
+    #[inline(always)]
     unsafe fn block_beside(
         self,
         left: *const bf16,
@@ -30,7 +31,9 @@ impl BlockKernel for Avx512Bf16 {
         accumulate: bool,
         beside: &mut impl Beside,
     ) {
-        (0..chunks).for_each(|_| beside.advance());
+        for _ in 0..chunks {
+            beside.advance();
+        }
         for (group, c) in c.chunks_exact_mut(ROWS * PANEL).enumerate() {
             // SAFETY: `Avx512Bf16` proves the instructions; the panels hold `chunks` chunks of 32 rows of 32 elements, of
             // which this group reads rows `8 * group..`.

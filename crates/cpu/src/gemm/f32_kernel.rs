@@ -41,6 +41,7 @@ impl<T: Storage> BlockKernel for Vectors<T> {
 
     fn begin(self) {}
 
+    #[inline(always)]
     unsafe fn block_beside(
         self,
         left: *const f32,
@@ -50,7 +51,9 @@ impl<T: Storage> BlockKernel for Vectors<T> {
         accumulate: bool,
         beside: &mut impl Beside,
     ) {
-        (0..chunks).for_each(|_| beside.advance());
+        for _ in 0..chunks {
+            beside.advance();
+        }
         simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate });
     }
 }
