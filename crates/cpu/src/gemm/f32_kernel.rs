@@ -5,9 +5,12 @@ use super::tiles::{PANEL, Singles, TILE};
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Storage};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Vectors of columns whose sums are in registers at once.
 const VECTORS: usize = 2;
+/// Chunks of a right panel that stay in the L1 cache while all rows meet them: 16 KiB of f32.
+const CHUNKS_AT_ONCE: usize = 8;
 
 /// The widest vectors of an instruction set; right panels stored as `T`.
 pub(super) struct Vectors<T> {
@@ -51,62 +54,72 @@ impl<T: Storage> BlockKernel for Vectors<T> {
         accumulate: bool,
         beside: &mut impl Beside,
     ) {
-        for _ in 0..chunks {
-            beside.advance();
-        }
-        simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate });
+        simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate, beside });
     }
 }
 
 /// One block; the panels hold `chunks` chunks.
-struct Block<'a, T> {
+struct Block<'a, T, B> {
     left: *const f32,
     right: *const T,
     chunks: usize,
     c: &'a mut [f32; BLOCK],
     accumulate: bool,
+    beside: &'a mut B,
 }
 
-impl<T: Storage> simd::Kernel for Block<'_, T> {
+impl<T: Storage, B: Beside> simd::Kernel for Block<'_, T, B> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         // Sums are 16 vectors where there are 32 registers, else 8 where there are 16.
         match S::LANES {
-            8 => self.groups::<S, 4>(simd),
-            _ => self.groups::<S, 8>(simd),
+            8 => self.parts::<S, 4>(simd),
+            _ => self.parts::<S, 8>(simd),
         }
     }
 }
 
-impl<T: Storage> Block<'_, T> {
+impl<T: Storage, B: Beside> Block<'_, T, B> {
+    /// Part after part of the depth, each with all rows while it is in the L1 cache.
     #[inline(always)]
-    fn groups<S: Simd, const ROWS: usize>(&mut self, simd: S) {
-        for column in (0..PANEL).step_by(VECTORS * S::LANES) {
-            for row in (0..PANEL).step_by(ROWS) {
-                self.group::<S, ROWS>(simd, row, column);
+    fn parts<S: Simd, const ROWS: usize>(&mut self, simd: S) {
+        let groups = PANEL / ROWS * (PANEL / (VECTORS * S::LANES));
+        if self.chunks == 0 && !self.accumulate {
+            self.c.fill(0.0);
+        }
+        for first in (0..self.chunks).step_by(CHUNKS_AT_ONCE) {
+            let end = self.chunks.min(first + CHUNKS_AT_ONCE);
+            let mut advanced = 0;
+            for group in 0..groups {
+                let (row, column) = (group * ROWS % PANEL, group * ROWS / PANEL * VECTORS * S::LANES);
+                self.group::<S, ROWS>(simd, row, column, first..end);
+                for _ in advanced..(group + 1) * (end - first) / groups {
+                    self.beside.advance();
+                    advanced += 1;
+                }
             }
         }
     }
 
-    /// `ROWS` rows and `VECTORS` vectors of columns from `(row, column)` on.
+    /// `ROWS` rows and `VECTORS` vectors of columns from `(row, column)` on, over some chunks.
     #[inline(always)]
-    fn group<S: Simd, const ROWS: usize>(&mut self, simd: S, row: usize, column: usize) {
+    fn group<S: Simd, const ROWS: usize>(&mut self, simd: S, row: usize, column: usize, chunks: Range<usize>) {
         let c = self.c[row * PANEL + column..].as_mut_ptr();
         let mut sums = [[simd.zero(); VECTORS]; ROWS];
         // SAFETY: `ROWS` divides 32 and `VECTORS * LANES` is 8, 16 or 32, so the group lies inside the block. The caller of
         // `BlockKernel::block` gives `chunks` chunks, `[2 tiles][16 rows][16 units]` left, `[2][16 units][16 columns]` right.
         unsafe {
-            if self.accumulate {
+            if self.accumulate || chunks.start > 0 {
                 for (row, sums) in sums.iter_mut().enumerate() {
                     *sums = std::array::from_fn(|vector| simd.load(c.add(row * PANEL + vector * S::LANES)));
                 }
             }
-            let mut left = self.left.add(row * TILE);
+            let mut left = self.left.add(chunks.start * PANEL * TILE + row * TILE);
+            let mut right = self.right.add(chunks.start * PANEL * TILE);
             let places: [usize; VECTORS] = std::array::from_fn(|vector| place_of_column(column + vector * S::LANES));
-            let mut right = self.right;
-            for _ in 0..self.chunks {
+            for _ in chunks {
                 for unit in 0..TILE {
                     let columns = places.map(|place| T::load(simd, right.add(place + unit * TILE)));
                     for (row, sums) in sums.iter_mut().enumerate() {
