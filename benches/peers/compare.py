@@ -65,7 +65,7 @@ def run(engine: Engine, number: int) -> list[dict]:
     records = []
     for work, result in engine.read(done.stdout, seconds).items():
         records.append({"part": engine.part, "engine": engine.name, "work": work, "round": number,
-                        "milliseconds": result.milliseconds, "load_average_before": load,
+                        "milliseconds": result.milliseconds, "fastest_milliseconds": result.fastest, "load_average_before": load,
                         "cores_busy_with_others": round(others, 2), "processor_seconds": round(own, 2), "more": result.more})
         print(f"round {number}, load {load}, others {others:.2f}: {work}, {engine.name}: {result.milliseconds:.2f} ms", flush=True)
     return records
@@ -103,7 +103,7 @@ def main() -> None:
     if "check" in arguments.only:
         report["logits"] = logits_check.check(inputs.serin, inputs.model, inputs.model.parent / "check.parquet")
     report["runs"] = []
-    counts = {"inference": arguments.rounds, "cold": arguments.rounds, "step": arguments.step_rounds,
+    counts = {"inference": arguments.rounds, "fp32": arguments.rounds, "cold": arguments.rounds, "step": arguments.step_rounds,
               "pretrain": arguments.step_rounds}
     for part, section in [("products", "ops"), ("sweep", "inference")]:
         if part in arguments.only:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-PARTS = ["check", "inference", "step", "pretrain", "cold", "products", "sweep"]
+PARTS = ["check", "inference", "fp32", "step", "pretrain", "cold", "products", "sweep"]
 
 
 def parse_arguments() -> argparse.Namespace:

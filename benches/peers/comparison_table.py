@@ -5,12 +5,16 @@ import statistics
 import sys
 from pathlib import Path
 
-from engines import CACHED_STEP, COLD, PRETRAINING, PRETRAINING_BATCH, PRETRAINING_LENGTH, STEP
+from engines import CACHED_STEP, COLD, FP32, PRETRAINING, PRETRAINING_BATCH, PRETRAINING_LENGTH, STEP
 
-TITLES = {
+INFERENCE = {
     "8x512": "inference, 8 texts of 512 tokens",
     "32x128": "inference, 32 texts of 128 tokens",
     "1x32": "latency of one text of 32 tokens",
+}
+TITLES = {
+    **INFERENCE,
+    **{work + FP32: f"{title}, fp32" for work, title in INFERENCE.items()},
     STEP: "a training step of the recipe, frozen layers computed (first epoch)",
     CACHED_STEP: "a training step of the recipe, frozen layers cached (later epochs)",
     **{work: f"{work}: a step of {PRETRAINING_BATCH} × {PRETRAINING_LENGTH} tokens, serin-tiny's shape" for work in PRETRAINING},
@@ -34,16 +38,15 @@ def speed(work: str, milliseconds: float, record: dict) -> str:
         return f"{record['more']['examples'] / milliseconds * 1e3:,.2f} examples/s"
     if work in PRETRAINING:
         return f"{PRETRAINING_BATCH * PRETRAINING_LENGTH / milliseconds * 1e3:,.0f} tokens/s"
-    if "x" in work:
-        sequences, length = map(int, work.split("x"))
+    if work.removesuffix(FP32) in INFERENCE:
+        sequences, length = map(int, work.removesuffix(FP32).split("x"))
         return f"{sequences * length / milliseconds * 1e3:,.0f} tokens/s"
     return ""
 
 
 def fastest(record: dict) -> float:
     """Milliseconds of the fastest repetition of a round where each is known, else of the round."""
-    more = record["more"]
-    return more.get("fastest_ms") or more.get("measured", {}).get("milliseconds", {}).get("min") or record["milliseconds"]
+    return record.get("fastest_milliseconds") or record["milliseconds"]
 
 
 def rows(report: dict, work: str) -> list[str]:

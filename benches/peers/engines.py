@@ -8,6 +8,8 @@ from typing import Callable
 
 PEERS = Path(__file__).parent
 SHAPES = ["8x512", "32x128", "1x32"]
+# What the name of a shape ends with where it is computed in fp32.
+FP32 = ", fp32"
 STEP = "step"
 CACHED_STEP = "step, later epochs"
 COLD = "cold process"
@@ -22,6 +24,8 @@ class Result:
 
     milliseconds: float
     more: dict = field(default_factory=dict)
+    # Of the fastest repetition, where the engine tells it.
+    fastest: float | None = None
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Inputs:
 def read_lines(output: str, _: float) -> dict[str, Result]:
     """JSON lines of the inference scripts."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return {line["shape"]: Result(line["median_ms"], line) for line in lines}
+    return {line["shape"]: Result(line["median_ms"], line, line["fastest_ms"]) for line in lines}
 
 
 def read_torch_step(output: str, _: float) -> dict[str, Result]:
@@ -65,8 +69,11 @@ def read_torch_step(output: str, _: float) -> dict[str, Result]:
 
 
 def read_serin_inference(output: str, _: float) -> dict[str, Result]:
-    shapes = json.loads(output)["inference"]
-    return {f"{s['sequences']}x{s['length']}": Result(s["measured"]["milliseconds"]["median"], s) for s in shapes}
+    results = {}
+    for shape in json.loads(output)["inference"]:
+        times = shape["measured"]["milliseconds"]
+        results[f"{shape['sequences']}x{shape['length']}"] = Result(times["median"], shape, times["min"])
+    return results
 
 
 def read_serin_step(output: str, _: float) -> dict[str, Result]:
@@ -104,22 +111,33 @@ def read_serin_pretraining(work: str, out: Path) -> Callable[[str, float], dict[
     return read
 
 
+def in_fp32(read: Callable[[str, float], dict[str, Result]]) -> Callable[[str, float], dict[str, Result]]:
+    """The same works under names of their own."""
+    return lambda output, seconds: {work + FP32: result for work, result in read(output, seconds).items()}
+
+
 def inference_engines(inputs: Inputs, shapes: list[str]) -> list[Engine]:
-    """bf16 where an engine has it; each in the settings that are fastest here."""
+    """In bf16 where an engine has it, then all in fp32; each in the settings that are fastest here."""
     seconds = (0.5 if inputs.quick else 3) * len(shapes)
     timing = ["--shapes", *shapes, "--warmup", "1"]
     timing += ["--repetitions", "1", "--least-seconds", "0"] if inputs.quick else ["--repetitions", "4"]
-    serin = [inputs.serin, "bench", "inference", "--device", "cpu", "--model", inputs.model, "--precision", "bf16",
-             "--seconds", seconds]
+    serin = lambda precision: [inputs.serin, "bench", "inference", "--device", "cpu", "--model", inputs.model, "--precision",
+                               precision, "--seconds", seconds, "--shapes", *shapes, "--json", "-"]
     script = lambda name, *more: [sys.executable, PEERS / name, "--model", inputs.model, *more, *timing]
+    openvino = lambda precision: script("openvino_infer.py", "--precision", precision, "--hint", "latency")
+    onnx_runtime = script("onnxruntime_infer.py", "--exported", inputs.exported)
     commands = [
-        ("Serin", [*serin, "--shapes", *shapes, "--json", "-"], read_serin_inference),
-        ("PyTorch autocast", script("torch_infer.py", "--precision", "bf16"), read_lines),
-        ("PyTorch bf16 weights", script("torch_infer.py", "--precision", "bf16-weights"), read_lines),
-        ("OpenVINO", script("openvino_infer.py", "--precision", "bf16", "--hint", "latency"), read_lines),
-        ("ONNX Runtime fp32", script("onnxruntime_infer.py", "--exported", inputs.exported), read_lines),
+        ("Serin", "inference", serin("bf16"), read_serin_inference),
+        ("PyTorch autocast", "inference", script("torch_infer.py", "--precision", "bf16"), read_lines),
+        ("PyTorch bf16 weights", "inference", script("torch_infer.py", "--precision", "bf16-weights"), read_lines),
+        ("OpenVINO", "inference", openvino("bf16"), read_lines),
+        ("ONNX Runtime fp32", "inference", onnx_runtime, read_lines),
+        ("Serin", "fp32", serin("fp32"), in_fp32(read_serin_inference)),
+        ("PyTorch", "fp32", script("torch_infer.py", "--precision", "fp32"), in_fp32(read_lines)),
+        ("OpenVINO", "fp32", openvino("fp32"), in_fp32(read_lines)),
+        ("ONNX Runtime", "fp32", onnx_runtime, in_fp32(read_lines)),
     ]
-    return [Engine(name, "inference", list(map(str, command)), read) for name, command, read in commands]
+    return [Engine(name, part, list(map(str, command)), read) for name, part, command, read in commands]
 
 
 def step_engines(inputs: Inputs) -> list[Engine]:
