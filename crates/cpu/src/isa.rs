@@ -18,6 +18,12 @@ pub(crate) struct Avx512Bf16(());
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Amx(());
 
+impl From<Amx> for Avx512Bf16 {
+    fn from(_: Amx) -> Avx512Bf16 {
+        Avx512Bf16(())
+    }
+}
+
 /// NEON: 4 lanes of f32.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Neon(());

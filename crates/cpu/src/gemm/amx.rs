@@ -3,6 +3,7 @@
 use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{Layout, Pairs};
 use crate::isa::Amx;
+use crate::simd::Simd;
 use half::bf16;
 use std::arch::asm;
 use std::marker::PhantomData;
@@ -44,7 +45,7 @@ impl BlockKernel for Amx {
     type Session = TileSession;
 
     #[cfg(test)]
-    fn level(self) -> crate::isa::IsaLevel {
+    fn level(self, _isa: crate::isa::Isa) -> crate::isa::IsaLevel {
         crate::isa::IsaLevel::Amx
     }
 
@@ -59,8 +60,9 @@ impl BlockKernel for Amx {
     }
 
     #[inline(always)]
-    unsafe fn block_beside(
+    unsafe fn block_beside<S: Simd>(
         self,
+        _simd: S,
         left: *const bf16,
         right: *const bf16,
         chunks: usize,

@@ -3,6 +3,7 @@
 use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{Layout, PANEL, Pairs, TILE};
 use crate::isa::Avx512Bf16;
+use crate::simd::Simd;
 use half::bf16;
 use std::arch::x86_64::*;
 
@@ -15,15 +16,16 @@ impl BlockKernel for Avx512Bf16 {
     type Session = ();
 
     #[cfg(test)]
-    fn level(self) -> crate::isa::IsaLevel {
+    fn level(self, _isa: crate::isa::Isa) -> crate::isa::IsaLevel {
         crate::isa::IsaLevel::Avx512Bf16
     }
 
     fn begin(self) {}
 
     #[inline(always)]
-    unsafe fn block_beside(
+    unsafe fn block_beside<S: Simd>(
         self,
+        _simd: S,
         left: *const bf16,
         right: *const bf16,
         chunks: usize,

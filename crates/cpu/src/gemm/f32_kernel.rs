@@ -2,8 +2,7 @@
 
 use super::kernel::{BLOCK, Beside, BlockKernel};
 use super::tiles::{PANEL, Singles, TILE};
-use crate::isa::Isa;
-use crate::simd::{self, Simd, Storage};
+use crate::simd::{Simd, Storage};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -12,16 +11,11 @@ const VECTORS: usize = 2;
 /// Chunks of a right panel that stay in the L1 cache while all rows meet them: 16 KiB of f32.
 const CHUNKS_AT_ONCE: usize = 8;
 
-/// The widest vectors of an instruction set; right panels stored as `T`.
-pub(super) struct Vectors<T> {
-    isa: Isa,
-    stored: PhantomData<T>,
-}
+/// The vectors that the rest of a product is compiled for; right panels stored as `T`.
+pub(super) struct Vectors<T>(PhantomData<T>);
 
 impl<T> Vectors<T> {
-    pub(super) fn of(isa: Isa) -> Vectors<T> {
-        Vectors { isa, stored: PhantomData }
-    }
+    pub(super) const NEW: Vectors<T> = Vectors(PhantomData);
 }
 
 impl<T> Clone for Vectors<T> {
@@ -38,15 +32,16 @@ impl<T: Storage> BlockKernel for Vectors<T> {
     type Session = ();
 
     #[cfg(test)]
-    fn level(self) -> crate::isa::IsaLevel {
-        self.isa.best().min(crate::isa::IsaLevel::Avx512)
+    fn level(self, isa: crate::isa::Isa) -> crate::isa::IsaLevel {
+        isa.best().min(crate::isa::IsaLevel::Avx512)
     }
 
     fn begin(self) {}
 
     #[inline(always)]
-    unsafe fn block_beside(
+    unsafe fn block_beside<S: Simd>(
         self,
+        simd: S,
         left: *const f32,
         right: *const T,
         chunks: usize,
@@ -54,7 +49,12 @@ impl<T: Storage> BlockKernel for Vectors<T> {
         accumulate: bool,
         beside: &mut impl Beside,
     ) {
-        simd::dispatch(self.isa, Block { left, right, chunks, c, accumulate, beside });
+        let mut block = Block { left, right, chunks, c, accumulate, beside };
+        // Sums are 16 vectors where there are 32 registers, else 8 where there are 16.
+        match S::LANES {
+            8 => block.parts::<S, 4>(simd),
+            _ => block.parts::<S, 8>(simd),
+        }
     }
 }
 
@@ -68,19 +68,6 @@ struct Block<'a, T, B> {
     beside: &'a mut B,
 }
 
-impl<T: Storage, B: Beside> simd::Kernel for Block<'_, T, B> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        // Sums are 16 vectors where there are 32 registers, else 8 where there are 16.
-        match S::LANES {
-            8 => self.parts::<S, 4>(simd),
-            _ => self.parts::<S, 8>(simd),
-        }
-    }
-}
-
 impl<T: Storage, B: Beside> Block<'_, T, B> {
     /// Part after part of the depth, each with all rows while it is in the L1 cache.
     #[inline(always)]
@@ -91,13 +78,13 @@ impl<T: Storage, B: Beside> Block<'_, T, B> {
         }
         for first in (0..self.chunks).step_by(CHUNKS_AT_ONCE) {
             let end = self.chunks.min(first + CHUNKS_AT_ONCE);
-            let mut advanced = 0;
+            let part = end - first;
             for group in 0..groups {
                 let (row, column) = (group * ROWS % PANEL, group * ROWS / PANEL * VECTORS * S::LANES);
                 self.group::<S, ROWS>(simd, row, column, first..end);
-                for _ in advanced..(group + 1) * (end - first) / groups {
+                // A share for each chunk, spread over the groups.
+                for _ in group * part / groups..(group + 1) * part / groups {
                     self.beside.advance();
-                    advanced += 1;
                 }
             }
         }
@@ -109,7 +96,7 @@ impl<T: Storage, B: Beside> Block<'_, T, B> {
         let c = self.c[row * PANEL + column..].as_mut_ptr();
         let mut sums = [[simd.zero(); VECTORS]; ROWS];
         // SAFETY: `ROWS` divides 32 and `VECTORS * LANES` is 8, 16 or 32, so the group lies inside the block. The caller of
-        // `BlockKernel::block` gives `chunks` chunks, `[2 tiles][16 rows][16 units]` left, `[2][16 units][16 columns]` right.
+        // `BlockKernel::block_beside` gives `chunks` chunks, `[2 tiles][16 rows][16 units]` left, `[2][16 units][16 columns]` right.
         unsafe {
             if self.accumulate || chunks.start > 0 {
                 for (row, sums) in sums.iter_mut().enumerate() {

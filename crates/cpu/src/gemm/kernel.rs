@@ -2,6 +2,7 @@
 
 use super::pack::Pack;
 use super::tiles::{Layout, PANEL};
+use crate::simd::Simd;
 
 /// Elements of a block of C, row-major `[32][32]` in f32.
 pub(crate) const BLOCK: usize = PANEL * PANEL;
@@ -27,19 +28,22 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// What must be alive on a thread while it computes blocks.
     type Session;
 
-    /// The level whose instructions multiply.
+    /// The level whose instructions multiply on a machine of `isa`.
     #[cfg(test)]
-    fn level(self) -> crate::isa::IsaLevel;
+    fn level(self, isa: crate::isa::Isa) -> crate::isa::IsaLevel;
 
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;
 
-    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk.
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk. `#[inline(always)]`, for `beside`
+    /// is compiled for the vectors `simd` only where its caller is.
     ///
     /// # Safety
     /// `left` and `right` are 64-byte aligned and hold `chunks` chunks; a session of this thread is alive.
-    unsafe fn block_beside(
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn block_beside<S: Simd>(
         self,
+        simd: S,
         left: *const <Self::Left as Layout>::Element,
         right: *const <Self::Right as Layout>::Element,
         chunks: usize,
@@ -47,24 +51,6 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
         accumulate: bool,
         beside: &mut impl Beside,
     );
-
-    /// [`BlockKernel::block_beside`] with nothing beside.
-    ///
-    /// # Safety
-    /// The same.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // only attention in bf16 pairs calls it
-    #[inline(always)]
-    unsafe fn block(
-        self,
-        left: *const <Self::Left as Layout>::Element,
-        right: *const <Self::Right as Layout>::Element,
-        chunks: usize,
-        c: &mut [f32; BLOCK],
-        accumulate: bool,
-    ) {
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.block_beside(left, right, chunks, c, accumulate, &mut ()) }
-    }
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn with_kernel(cpu: &Cpu, dtype: DType, format: Format, call: impl Call) {
         },
         #[cfg(not(target_arch = "x86_64"))]
         Format::Pairs => unreachable!("only where there are instructions for pairs"),
-        Format::Singles => for_dtype!(dtype, T => call.with::<_, T>(cpu, Vectors::<T>::of(cpu.isa))),
+        Format::Singles => for_dtype!(dtype, T => call.with::<_, T>(cpu, Vectors::<T>::NEW)),
     }
 }
 

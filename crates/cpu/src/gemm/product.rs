@@ -142,7 +142,7 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
         return;
     }
     #[cfg(test)]
-    super::kernel::ran::record(kernel.level());
+    super::kernel::ran::record(kernel.level(cpu.isa));
     let depth = chunks::<K::Left>(left.depth);
     let panel_len = depth * K::Left::CHUNK;
     let panel_bytes = panel_len * size_of::<<K::Left as Layout>::Element>();
@@ -241,7 +241,9 @@ impl<K: BlockKernel, E: Epilogue> simd::Kernel for Task<'_, K, E> {
                         Finish { simd, epilogue, place, last, sums: finished, row: 0, due: 0, chunks: depth, ahead };
                     // SAFETY: both panels have `depth` chunks, cut from buffers aligned to 64 bytes of which a chunk is a
                     // multiple, and the session is alive.
-                    unsafe { kernel.block_beside(this_left.as_ptr(), this.as_ptr(), depth, sums, false, &mut finish) };
+                    unsafe {
+                        kernel.block_beside(simd, this_left.as_ptr(), this.as_ptr(), depth, sums, false, &mut finish)
+                    };
                     finish.complete();
                     std::mem::swap(&mut sums, &mut finished);
                     last = Some(place);

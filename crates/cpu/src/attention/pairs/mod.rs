@@ -14,6 +14,7 @@ use super::heads::{self, Head};
 use crate::Cpu;
 use crate::gemm::kernel::{BLOCK, BlockKernel};
 use crate::gemm::tiles::{Layout, PANEL, Pairs};
+use crate::isa::Avx512Bf16;
 use crate::matrix::{Matrix, Shared};
 use backward::Backward;
 use forward::Forward;
@@ -75,8 +76,8 @@ pub(super) fn backward(
 }
 
 /// A unit that multiplies pairs of bf16.
-trait PairKernel: BlockKernel<Left = Pairs, Right = Pairs> {}
-impl<K: BlockKernel<Left = Pairs, Right = Pairs>> PairKernel for K {}
+trait PairKernel: BlockKernel<Left = Pairs, Right = Pairs> + Into<Avx512Bf16> {}
+impl<K: BlockKernel<Left = Pairs, Right = Pairs> + Into<Avx512Bf16>> PairKernel for K {}
 
 /// The work of a head, for any unit.
 trait Work {
@@ -102,7 +103,7 @@ struct Products<K: PairKernel> {
 impl<K: PairKernel> Products<K> {
     fn begin(kernel: K) -> Products<K> {
         #[cfg(test)]
-        crate::gemm::kernel::ran::record(kernel.level());
+        crate::gemm::kernel::ran::record(kernel.level(crate::Isa::detect()));
         Products { kernel, _session: kernel.begin() }
     }
 
@@ -113,7 +114,9 @@ impl<K: PairKernel> Products<K> {
         debug_assert!(left.as_ptr().addr().is_multiple_of(64) && right.as_ptr().addr().is_multiple_of(64));
         // SAFETY: the panels hold `chunks` chunks; scratch memory and all that is cut off it in whole chunks is aligned to
         // 64 bytes; the session is this thread's, being neither `Send` nor outlived.
-        unsafe { self.kernel.block(left.as_ptr(), right.as_ptr(), chunks, c, accumulate) }
+        unsafe {
+            self.kernel.block_beside(self.kernel.into(), left.as_ptr(), right.as_ptr(), chunks, c, accumulate, &mut ())
+        }
     }
 }
 
