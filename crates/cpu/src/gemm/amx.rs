@@ -121,6 +121,7 @@ impl BlockKernel for Amx {
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack, readonly, preserves_flags),
                 );
+                beside.fetch(1);
                 beside.advance();
             }
             if chunks > 0 {
@@ -132,6 +133,7 @@ impl BlockKernel for Amx {
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     options(nostack, nomem, preserves_flags),
                 );
+                beside.fetch(1);
                 beside.advance();
             }
             asm!(

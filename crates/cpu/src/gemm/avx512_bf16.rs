@@ -34,6 +34,7 @@ impl BlockKernel for Avx512Bf16 {
         beside: &mut impl Beside,
     ) {
         for _ in 0..chunks {
+            beside.fetch(1);
             beside.advance();
         }
         for (group, c) in c.chunks_exact_mut(ROWS * PANEL).enumerate() {

@@ -72,7 +72,7 @@ impl<T: Storage, B: Beside> Block<'_, T, B> {
     /// Part after part of the depth, each with all rows while it is in the L1 cache.
     #[inline(always)]
     fn parts<S: Simd, const ROWS: usize>(&mut self, simd: S) {
-        let groups = PANEL / ROWS * (PANEL / (VECTORS * S::LANES));
+        let groups = groups::<S>(ROWS);
         if self.chunks == 0 && !self.accumulate {
             self.c.fill(0.0);
         }
@@ -118,6 +118,7 @@ impl<T: Storage, B: Beside> Block<'_, T, B> {
                 }
                 left = left.add(PANEL * TILE);
                 right = right.add(PANEL * TILE);
+                self.beside.fetch(groups::<S>(ROWS));
             }
             for (row, sums) in sums.iter().enumerate() {
                 for (vector, &sum) in sums.iter().enumerate() {
@@ -126,6 +127,11 @@ impl<T: Storage, B: Beside> Block<'_, T, B> {
             }
         }
     }
+}
+
+/// Groups of `rows` rows by [`VECTORS`] vectors of columns in a block.
+const fn groups<S: Simd>(rows: usize) -> usize {
+    PANEL / rows * (PANEL / (VECTORS * S::LANES))
 }
 
 /// Where a column's first unit is in a chunk of a right panel.

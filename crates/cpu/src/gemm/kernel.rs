@@ -7,16 +7,21 @@ use crate::simd::Simd;
 /// Elements of a block of C, row-major `[32][32]` in f32.
 pub(crate) const BLOCK: usize = PANEL * PANEL;
 
-/// Vector work beside a block, which matrix units leave time for.
+/// Work beside a block, which matrix units leave time for. `#[inline(always)]`.
 pub(crate) trait Beside {
-    /// Does one of as many shares as the block has chunks. `#[inline(always)]`.
+    /// Does one of as many shares as the block has chunks.
     fn advance(&mut self);
+    /// Fetches one of `shares` parts of the memory that is due a chunk. Needs no vectors, and the fewer lines at a time, the less
+    /// do the block's own loads wait for them.
+    fn fetch(&mut self, shares: usize);
 }
 
 /// Nothing beside a block.
 impl Beside for () {
     #[inline(always)]
     fn advance(&mut self) {}
+    #[inline(always)]
+    fn fetch(&mut self, _shares: usize) {}
 }
 
 /// The inner loop of products on one instruction set.
@@ -35,7 +40,7 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;
 
-    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk. `#[inline(always)]`, for `beside`
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk, and has it fetch all. `#[inline(always)]`, for `beside`
     /// is compiled for the vectors `simd` only where its caller is.
     ///
     /// # Safety

@@ -277,12 +277,16 @@ struct Finish<'a, S, E> {
 impl<S: Simd, E: Epilogue> Beside for Finish<'_, S, E> {
     #[inline(always)]
     fn advance(&mut self) {
-        self.ahead.advance();
         self.due += PANEL;
         while self.due >= self.chunks {
             self.due -= self.chunks;
             self.finish_row();
         }
+    }
+
+    #[inline(always)]
+    fn fetch(&mut self, shares: usize) {
+        self.ahead.advance(shares);
     }
 }
 
@@ -314,6 +318,8 @@ impl<S: Simd, E: Epilogue> Finish<'_, S, E> {
 struct Ahead {
     next: *const u8,
     lines_a_chunk: usize,
+    /// Lines that are due, times the shares of a chunk.
+    due: usize,
 }
 
 impl Ahead {
@@ -322,12 +328,14 @@ impl Ahead {
     fn share<T>(panels: &[T], panel_len: usize, index: usize, share: usize, shares: usize) -> Ahead {
         let next = panels.as_ptr().wrapping_add(index * panel_len + panel_len / shares * share);
         let lines_a_chunk = if (index + 1) * panel_len > panels.len() { 0 } else { LINES_A_CHUNK.div_ceil(shares) };
-        Ahead { next: next.cast(), lines_a_chunk }
+        Ahead { next: next.cast(), lines_a_chunk, due: 0 }
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
-        for _ in 0..self.lines_a_chunk {
+    fn advance(&mut self, shares: usize) {
+        self.due += self.lines_a_chunk;
+        while self.due >= shares {
+            self.due -= shares;
             prefetch::to_read(self.next);
             self.next = self.next.wrapping_add(LINE);
         }
