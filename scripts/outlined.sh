@@ -1,0 +1,20 @@
+#!/bin/sh
+# Finds vector intrinsics that a release binary calls as functions, since something between a kernel's `run` and them was not
+# inlined: vectors go through memory then, and a kernel takes several times as long.
+#
+#   cargo build --release && scripts/outlined.sh [BINARY]
+#
+# Prints how many such calls each of our functions makes; fails if there are any. Needs objdump and c++filt (binutils).
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+binary=${1:-${CARGO_TARGET_DIR:-$root/target}/release/serin}
+[ -f "$binary" ] || { echo "$binary is not there: cargo build --release makes it" >&2; exit 2; }
+found=$(objdump -d --no-show-raw-insn "$binary" |
+    awk '/^[0-9a-f]+ <.*>:$/ { caller = $2 } /call.*core_arch/ { calls[caller]++ } END { for (c in calls) print calls[c], c }' |
+    c++filt | grep serin_ | sort -rn) || true
+if [ -n "$found" ]; then
+    echo "Vector intrinsics called out of line, by caller:" >&2
+    echo "$found"
+    exit 1
+fi
+echo "All vector intrinsics of $binary are inlined."
