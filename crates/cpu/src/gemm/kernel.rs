@@ -40,8 +40,8 @@ pub(crate) trait BlockKernel: Copy + Send + Sync {
     /// Readies the calling thread.
     fn begin(self) -> Self::Session;
 
-    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk, and has it fetch all. `#[inline(always)]`, for `beside`
-    /// is compiled for the vectors `simd` only where its caller is.
+    /// `c = L Rᵀ`, or `c += L Rᵀ`, over `chunks` chunks of depth. Advances `beside` once a chunk, and has it fetch all.
+    /// `#[inline(always)]`, for `beside` is compiled for the vectors `simd` only where its caller is.
     ///
     /// # Safety
     /// `left` and `right` are 64-byte aligned and hold `chunks` chunks; a session of this thread is alive.
