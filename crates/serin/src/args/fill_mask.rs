@@ -1,8 +1,9 @@
 //! `serin fill-mask`: what can be typed.
 
 use super::DeviceArgs;
-use super::model::model_and_texts;
+use super::model::{model_and_texts, perhaps_a_text};
 use clap::Args;
+use serin::SerinError;
 
 /// Guess the tokens behind the masks of texts.
 ///
@@ -32,6 +33,11 @@ impl FillMaskArgs {
     /// The model and the texts.
     pub fn model_and_texts(&self) -> (String, Vec<String>) {
         model_and_texts(self.named_model.clone(), self.words.clone())
+    }
+
+    /// An error of opening `model`, with a hint where it may be a text.
+    pub fn perhaps_a_text(&self, model: &str, error: SerinError) -> anyhow::Error {
+        perhaps_a_text(self.named_model.as_deref(), model, error)
     }
 }
 

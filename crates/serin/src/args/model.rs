@@ -1,9 +1,10 @@
 //! Flags on how a model's files are found and its texts prepared.
 
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use serin::PretrainedOptions;
 use serin::embedded::SERIN_TINY;
 use serin::text::{DEFAULT_HEAD, Normalization, Truncation};
+use serin::{PretrainedOptions, SerinError};
 use std::path::Path;
 
 /// Revision and text settings.
@@ -36,6 +37,17 @@ pub fn model_and_texts(named: Option<String>, mut words: Vec<String>) -> (String
             (words.remove(0), words)
         }
         (None, _) => (SERIN_TINY.into(), words),
+    }
+}
+
+/// An error of opening a model that [`model_and_texts`] took for one, with a hint where it may have been a text.
+pub fn perhaps_a_text(named: Option<&str>, model: &str, error: SerinError) -> anyhow::Error {
+    let guessed = named.is_none() && model != SERIN_TINY && !model.contains('/') && !Path::new(model).exists();
+    match error {
+        SerinError::Checkpoint(_) if guessed => anyhow!(
+            "{error}\nhint: {model:?} was taken for a model; if it is a text, name the model: --model {SERIN_TINY} {model:?}"
+        ),
+        error => error.into(),
     }
 }
 

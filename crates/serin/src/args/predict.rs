@@ -1,9 +1,10 @@
 //! `serin predict`: what can be typed, and what it means.
 
-use super::model::model_and_texts;
+use super::model::{model_and_texts, perhaps_a_text};
 use super::{DeviceArgs, ModelArgs, ReadingArgs};
 use clap::Args;
 use clap::error::ErrorKind;
+use serin::SerinError;
 use serin::data::OutputFormat;
 use std::path::PathBuf;
 
@@ -68,7 +69,7 @@ impl PredictArgs {
     /// # Errors
     /// Texts beside --file or --max-samples.
     pub fn resolve(mut self) -> Result<PredictArgs, clap::Error> {
-        (self.model, self.texts) = model_and_texts(self.named_model.take(), std::mem::take(&mut self.words));
+        (self.model, self.texts) = model_and_texts(self.named_model.clone(), std::mem::take(&mut self.words));
         let rival = match (&self.max_samples, self.file.as_slice()) {
             _ if self.texts.is_empty() => None,
             (_, [_, ..]) => Some("--file"),
@@ -80,6 +81,11 @@ impl PredictArgs {
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, reason));
         }
         Ok(self)
+    }
+
+    /// An error of opening the model, with a hint where it may be a text.
+    pub fn perhaps_a_text(&self, error: SerinError) -> anyhow::Error {
+        perhaps_a_text(self.named_model.as_deref(), &self.model, error)
     }
 }
 

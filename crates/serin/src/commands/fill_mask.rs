@@ -12,7 +12,8 @@ pub fn run(args: &FillMaskArgs, quiet: bool) -> anyhow::Result<Ended> {
     let pretrained = PretrainedOptions { revision: args.revision.clone(), ..PretrainedOptions::default() };
     let options = ClassifierOptions { pretrained, device: args.device.options() };
     let (model, texts) = args.model_and_texts();
-    let mut filler = MaskFiller::open(&model, &options, &DownloadBars::new(quiet))?;
+    let mut filler = MaskFiller::open(&model, &options, &DownloadBars::new(quiet))
+        .map_err(|error| args.perhaps_a_text(&model, error))?;
     let mut out = std::io::stdout().lock();
     let mut fill = |number: usize, text: &str| -> anyhow::Result<()> {
         let filled = filler.fill(text, args.top_k).with_context(|| format!("text {number}"))?;

@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub fn run(args: &PredictArgs, quiet: bool) -> anyhow::Result<Ended> {
     let source = args.source(quiet)?;
     let format = args.output_format()?;
-    let mut opened = open_classifier(&args.model, &args.text, &args.device, quiet)?;
+    let mut opened =
+        open_classifier(&args.model, &args.text, &args.device, quiet).map_err(|error| args.perhaps_a_text(error))?;
     if args.is_for_eyes() {
         table::print(&mut opened.classifier, &args.texts, args.raw_scores)?;
         return Ok(Ended::Well);
