@@ -61,7 +61,7 @@ impl Classifier {
     pub fn new(pretrained: Pretrained, device: DeviceOptions) -> Result<Classifier, SerinError> {
         let Pretrained { name, folder, tokenizer, text } = pretrained;
         if !folder.has_trained_head() {
-            return Err(SerinError::Usage(format!(
+            return Err(SerinError::Refused(format!(
                 "{name}: this model has no trained classification head, its predictions would be noise\nhint: \
                  fine-tune it first: serin train --model {name} …"
             )));

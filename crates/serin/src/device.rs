@@ -213,5 +213,5 @@ fn open_cuda(precision: Precision) -> Result<Cuda, CudaError> {
 }
 
 fn no_cuda(error: CudaError) -> SerinError {
-    SerinError::Usage(format!("--device cuda: {error}"))
+    SerinError::Refused(format!("--device cuda: {error}"))
 }

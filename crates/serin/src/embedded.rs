@@ -43,7 +43,7 @@ pub fn folder() -> Result<PathBuf, SerinError> {
         }
     }
     let reason = failure.map(|error| error.to_string()).unwrap_or_default();
-    Err(SerinError::Usage(format!(
+    Err(SerinError::Refused(format!(
         "cannot lay out the shipped model {SERIN_TINY}: {reason}\nhint: set SERIN_CACHE to a folder that can be written to"
     )))
 }
@@ -66,13 +66,13 @@ fn is_complete(folder: &Path) -> bool {
 fn lay_out(folder: &Path) -> Result<(), SerinError> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)
-            .map_err(|error| SerinError::Usage(format!("{}: cannot make the folder: {error}", parent.display())))?;
+            .map_err(|error| SerinError::Refused(format!("{}: cannot make the folder: {error}", parent.display())))?;
     }
     let write = |staging: &Path| -> io::Result<()> {
         FILES.iter().try_for_each(|(name, bytes)| fs::write(staging.join(name), bytes))
     };
     replace_dir_atomic(folder, |staging| {
-        write(staging).map_err(|error| SerinError::Usage(format!("{}: {error}", folder.display())))
+        write(staging).map_err(|error| SerinError::Refused(format!("{}: {error}", folder.display())))
     })
 }
 

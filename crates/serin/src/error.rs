@@ -38,9 +38,23 @@ pub enum SerinError {
     /// Logs.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// What was asked for cannot be.
+    /// Settings that make no sense, whatever they are applied to.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for cannot be done with the files, the model or the device at hand.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl SerinError {
+    /// Whether settings are at fault and not what they are applied to: the command's exit code is then 2.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            SerinError::Usage(_) => true,
+            SerinError::Corpus(error) => matches!(**error, CorpusError::Setting { .. }),
+            _ => false,
+        }
+    }
 }
 
 impl From<CorpusError> for SerinError {

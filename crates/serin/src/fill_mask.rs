@@ -61,13 +61,13 @@ impl MaskFiller {
         let opened = Pretrained::open_masked_language(name, &options.pretrained, progress)?;
         let Pretrained { folder, tokenizer, text, .. } = opened;
         if !folder.has_trained_head() {
-            return Err(SerinError::Usage(format!(
+            return Err(SerinError::Refused(format!(
                 "{name}: this model has no masked-language head, its guesses would be noise\nhint: take a model that was \
                  saved as ...ForMaskedLM, or go on pretraining it: serin pretrain --model {name} ..."
             )));
         }
         let mask = tokenizer.special_ids().mask;
-        let mask = mask.ok_or_else(|| SerinError::Usage(format!("{name}: its tokenizer has no mask token")))?;
+        let mask = mask.ok_or_else(|| SerinError::Refused(format!("{name}: its tokenizer has no mask token")))?;
         let engine = engine::open(&folder, options.device, text.max_length, 1)?;
         Ok(MaskFiller { engine, tokenizer, text, mask })
     }
@@ -83,7 +83,7 @@ impl MaskFiller {
         let rows: Vec<u32> = (0..).zip(&encoded.ids).filter(|(_, id)| **id == self.mask).map(|(row, _)| row).collect();
         if rows.is_empty() {
             let cut = if masked.contains(&own) { ": all of its masks are beyond the model's length" } else { "" };
-            return Err(SerinError::Usage(format!("no {own} in the text{cut}\nhint: \"a {own} text\"")));
+            return Err(SerinError::Refused(format!("no {own} in the text{cut}\nhint: \"a {own} text\"")));
         }
         let sequence = Sequence { ids: &encoded.ids, types: &encoded.type_ids };
         let batch = Batch::pack(self.engine.config(), [sequence]);

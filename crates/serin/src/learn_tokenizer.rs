@@ -155,7 +155,7 @@ fn tokens_per_word(tokenizer: &Tokenizer, texts: &[String]) -> Result<f64, Serin
 
 /// Refuses, before anything is read, a folder that must not or cannot be written.
 fn refuse_output(folder: &Path, overwrite: bool) -> Result<(), SerinError> {
-    let usage = |text: String| Err(SerinError::Usage(format!("{}: {text}", folder.display())));
+    let usage = |text: String| Err(SerinError::Refused(format!("{}: {text}", folder.display())));
     if folder.file_name().is_none() {
         return usage("is no name for a new folder\nhint: name one with --output-dir".into());
     }

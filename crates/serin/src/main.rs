@@ -9,6 +9,7 @@ mod terminal;
 
 use args::{Cli, expand};
 use clap::Parser;
+use serin::SerinError;
 use std::process::ExitCode;
 
 /// Exit code of a run that was interrupted and can be resumed, as shells report a SIGINT.
@@ -44,9 +45,14 @@ fn program() -> ExitCode {
                     eprintln!("  because {cause}");
                 }
             }
-            ExitCode::from(FAILED)
+            ExitCode::from(if is_misuse(&error) { MISUSED } else { FAILED })
         }
     }
+}
+
+/// Flags that make no sense, found after they were parsed.
+fn is_misuse(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(SerinError::is_usage))
 }
 
 /// Whoever read our output has seen enough.

@@ -72,7 +72,7 @@ impl Pretrained {
         let config = folder.config();
         let tokenizer = Tokenizer::from_dir(&path, config.family.model_type(), config.max_length())?;
         if tokenizer.largest_id() as usize >= config.vocab {
-            return Err(SerinError::Usage(format!(
+            return Err(SerinError::Refused(format!(
                 "{}: the tokenizer has ids up to {}, the model's vocabulary ends at {}\nhint: tokenizer and weights are \
                  of different models",
                 path.display(),
@@ -125,7 +125,7 @@ pub fn text_settings(
     path: &Path,
 ) -> Result<EncodeSettings, SerinError> {
     let field = |field: &str, value: &str| {
-        SerinError::Usage(format!("{}/serin.json: field '{field}': unknown value '{value}'", path.display()))
+        SerinError::Refused(format!("{}/serin.json: field '{field}': unknown value '{value}'", path.display()))
     };
     let truncation = match (options.truncation, recorded.truncation.as_deref()) {
         (Some(truncation), _) => truncation,

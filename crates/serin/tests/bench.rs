@@ -147,8 +147,9 @@ fn tables_are_for_eyes_and_files_for_programs() {
 #[test]
 fn senseless_numbers_are_refused() {
     let place = Place::new();
-    place.run(&["bench", "-q", "--seconds", "0"]).fails_with(&["--seconds"]);
-    place.run(&["bench", "-q", "ops", "--seconds", "0.05", "--tokens", "0"]).fails_with(&["--tokens"]);
-    let arguments = ["bench", "-q", "step", "--seconds", "0.05", "--batch-size", "0", "--model", "model"];
-    place.run(&arguments).fails_with(&["--batch-size"]);
+    place.run(&["bench", "-q", "--seconds", "0"]).misused_with(&["--seconds"]);
+    place.run(&["bench", "-q", "ops", "--tokens", "0"]).misused_with(&["--tokens"]);
+    for flag in ["--batch-size", "--steps", "--micro-batch-tokens"] {
+        place.run(&["bench", "-q", "step", flag, "0"]).misused_with(&[flag]);
+    }
 }

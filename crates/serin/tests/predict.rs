@@ -425,9 +425,23 @@ fn misuse_is_exit_code_2() {
         &["predict", "--nonsense"][..],
         &["predict", "model", "text", "--file", "in.csv"],
         &["predict", "model", "--resume"],
+        &["predict", "model", "text", "--threads", "0"],
     ] {
         assert_eq!(place.run(arguments).code, Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_first_text_of_one_word_is_told_from_a_model_by_naming_one() {
+    let place = Place::new();
+    place.run(&["predict", "Great"]).fails_with(&[
+        "no such local folder",
+        "hint: \"Great\" was taken for a model",
+        "--model",
+    ]);
+    let named = place.run(&["predict", "--model", "Great", "text"]);
+    assert!(!named.stderr.contains("was taken for a model"), "{}", named.stderr);
+    assert!(place.run(&["predict", "--model", "model", "Great"]).well().contains("\"text\":\"Great\""));
 }
 
 #[test]

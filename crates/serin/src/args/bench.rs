@@ -1,6 +1,7 @@
 //! `serin bench`: what can be typed, and what it means.
 
 use super::DeviceArgs;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,22 +25,22 @@ pub struct BenchArgs {
     #[arg(long, short, value_name = "FOLDER")]
     pub model: Option<String>,
     /// Seconds that each part may take, about.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
     /// Tokens that ops and layers are measured on.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = count(1 << 20))]
     pub tokens: usize,
     /// Layers that a step does not train, embeddings included [default: three quarters].
     #[arg(long, value_name = "N", help_heading = "Training step")]
     pub freeze_layers: Option<usize>,
     /// Examples of a step.
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Training step")]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1 << 16), help_heading = "Training step")]
     pub batch_size: usize,
     /// Steps of the measured epochs [default: what --seconds allows, up to 8, or 32 on a GPU].
-    #[arg(long, value_name = "N", help_heading = "Training step")]
+    #[arg(long, value_name = "N", value_parser = count(1 << 16), help_heading = "Training step")]
     pub steps: Option<usize>,
     /// Tokens that are computed at once in a step.
-    #[arg(long, value_name = "N", help_heading = "Training step")]
+    #[arg(long, value_name = "N", value_parser = count(1 << 20), help_heading = "Training step")]
     pub micro_batch_tokens: Option<usize>,
     /// Texts of the steps, with --model; by default made up, as long as IMDB's.
     #[arg(long, value_name = "FILE", requires = "model", help_heading = "Training step")]
@@ -62,6 +63,16 @@ pub struct BenchArgs {
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// A number from 1 to `most`.
+fn count(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if seconds > 0.0 && seconds <= 86_400.0 { Ok(seconds) } else { Err("give more than 0 and a day at most".into()) }
 }
 
 /// What to measure.

@@ -264,6 +264,10 @@ impl TrainArgs {
                 self.cache_limit
             ));
         }
+        let fraction = self.validation_fraction;
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return refuse(format!("--validation-fraction {fraction}: give a share between 0 and 1"));
+        }
         let counts = [
             ("--max-train-samples", self.max_train_samples.map(|samples| samples as u64)),
             ("--max-eval-samples", self.max_eval_samples.map(|samples| samples as u64)),

@@ -151,7 +151,7 @@ impl Base {
 /// Reads a `config.json`, named itself or by its folder.
 pub(crate) fn read_config(path: &Path) -> Result<ModelConfig, SerinError> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
-    let fail = |error: String| SerinError::Usage(format!("{}: {error}", file.display()));
+    let fail = |error: String| SerinError::Refused(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(&file).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => fail(format!("{error}{}", missing_path_hint(&file))),
         _ => fail(error.to_string()),

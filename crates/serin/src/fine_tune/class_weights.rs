@@ -16,7 +16,7 @@ pub(super) fn balanced(train: &Examples, labels: usize) -> Result<Vec<f32>, Seri
             Target::Class(class) => counts[*class as usize] += 1,
             Target::Multi(_) | Target::Score(_) => {
                 let reason = "--class-weights balanced is for data with one label an example";
-                return Err(SerinError::Usage(reason.into()));
+                return Err(SerinError::Refused(reason.into()));
             }
         }
     }

@@ -105,7 +105,7 @@ fn refuse_one_class(train: &Dataset) -> Result<(), SerinError> {
         return Ok(());
     }
     let name = train.labels.as_ref().and_then(|labels| labels.name(first)).unwrap_or("?");
-    Err(SerinError::Usage(format!(
+    Err(SerinError::Refused(format!(
         "{}: all {} training examples have the label '{name}': there is nothing to tell apart\nhint: is the file sorted \
          by label and cut off, or the wrong column taken? --label-column names another",
         train.name,

@@ -33,7 +33,7 @@ impl RunFolder {
     pub(crate) fn create(root: &Path) -> Result<RunFolder, SerinError> {
         let folder = RunFolder { root: root.to_owned() };
         let fail = |action: &str, error: std::io::Error| {
-            SerinError::Usage(format!(
+            SerinError::Refused(format!(
                 "{}: cannot {action}: {error}\nhint: choose another --output-dir",
                 root.display()
             ))
@@ -96,7 +96,7 @@ impl RunFolder {
         if !self.holds_a_run() || resume || overwrite {
             return Ok(());
         }
-        Err(SerinError::Usage(format!(
+        Err(SerinError::Refused(format!(
             "{}: holds a run already\nhint: --resume goes on with it, --overwrite-output-dir replaces it, another \
              --output-dir keeps it",
             self.root.display()
@@ -173,7 +173,7 @@ impl RunFolder {
 }
 
 fn cannot_remove(path: &Path, error: &std::io::Error) -> SerinError {
-    SerinError::Usage(format!("{}: cannot remove it: {error}", path.display()))
+    SerinError::Refused(format!("{}: cannot remove it: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl RunFolder {
         let mut settings = self.recorded_settings()?;
         let recorded = settings.get(RAN_ON).cloned().unwrap_or_else(|| json!([]));
         let mut parts: Parts = serde_json::from_value(recorded.clone())
-            .map_err(|error| SerinError::Usage(format!("{}: {RAN_ON}: {error}", self.settings().display())))?;
+            .map_err(|error| SerinError::Refused(format!("{}: {RAN_ON}: {error}", self.settings().display())))?;
         parts.go_on(step, arithmetic);
         if json!(parts) != recorded {
             settings.insert(RAN_ON.to_owned(), json!(parts));
@@ -99,7 +99,7 @@ impl RunFolder {
 
     fn recorded_settings(&self) -> Result<Map<String, Value>, SerinError> {
         let path = self.settings();
-        let fail = |error: String| SerinError::Usage(format!("{}: {error}", path.display()));
+        let fail = |error: String| SerinError::Refused(format!("{}: {error}", path.display()));
         let text = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
         serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))
     }
@@ -126,7 +126,7 @@ impl RunFolder {
         } else {
             ""
         };
-        Err(SerinError::Usage(format!(
+        Err(SerinError::Refused(format!(
             "cannot resume the run in {}: its settings differ\n  {}{why}\nhint: start it with the old settings, or a new \
              run in another --output-dir",
             self.root().display(),

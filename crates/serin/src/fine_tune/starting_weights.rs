@@ -20,7 +20,7 @@ impl StartingWeights {
     /// A vocabulary that is too small for the tokenizer.
     pub(crate) fn fresh(config: ModelConfig, tokenizer: &Tokenizer) -> Result<StartingWeights, SerinError> {
         if tokenizer.largest_id() as usize >= config.vocab {
-            return Err(SerinError::Usage(format!(
+            return Err(SerinError::Refused(format!(
                 "the tokenizer has ids up to {}, config.json's vocab_size is {}",
                 tokenizer.largest_id(),
                 config.vocab

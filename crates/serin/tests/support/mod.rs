@@ -149,7 +149,16 @@ impl Run {
 
     /// Asserts that the run failed with exit code 1, a message with each of `parts`, and nothing on standard output.
     pub fn fails_with(self, parts: &[&str]) {
-        assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.ends_with(1, parts);
+    }
+
+    /// The same of a command line that makes no sense, whose exit code is 2.
+    pub fn misused_with(self, parts: &[&str]) {
+        self.ends_with(2, parts);
+    }
+
+    fn ends_with(self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         assert_eq!(self.stdout, "");
         assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
         for part in parts {

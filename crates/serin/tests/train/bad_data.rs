@@ -1,6 +1,6 @@
 //! Data that cannot be trained on: one exit code, one message with file and place, and no model.
 
-use crate::training::{fails, place, said, train};
+use crate::training::{fails, misused, place, said, train};
 
 /// Asserts that training on `content` fails with `parts` in the message.
 fn refused(content: impl AsRef<[u8]>, parts: &[&str]) {
@@ -92,5 +92,5 @@ fn a_line_of_ten_megabytes_is_read_and_cut() {
 fn no_training_data_is_not_the_shipped_data() {
     let place = place();
     let run = place.run(&["train", "--validation-file=validation.csv", "--output-dir=out"]);
-    fails(run, &["no training data", "--train-file"]);
+    misused(run, &["no training data", "--train-file"]);
 }

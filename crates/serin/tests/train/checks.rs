@@ -1,6 +1,6 @@
 //! What is said about the data before it is learned from.
 
-use crate::training::{contains, data, fails, place, said, train};
+use crate::training::{contains, data, misused, place, said, train};
 
 #[test]
 fn duplicates_overlaps_and_truncation_are_reported() {
@@ -32,6 +32,6 @@ fn validation_data_split_off_is_told_and_held_out() {
     for fraction in ["0", "1", "-0.5", "NaN"] {
         let flags = [format!("--validation-fraction={fraction}"), "--output-dir=other".to_owned()];
         let run = crate::training::train_on(&place, &files, &[&flags[0], &flags[1]]);
-        fails(run, &["validation split of"]);
+        misused(run, &[&format!("--validation-fraction {fraction}: give a share")]);
     }
 }

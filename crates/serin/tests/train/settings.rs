@@ -1,6 +1,7 @@
 //! What flags do to a run, seen in its log.
 
-use crate::training::{contains, entries, fails, place, said, train};
+use crate::support::Place;
+use crate::training::{contains, entries, misused, place, said, train};
 use serde_json::Value;
 
 fn rates(log: &[Value]) -> Vec<f64> {
@@ -70,7 +71,7 @@ fn the_selection_metric_may_be_the_loss() {
 #[test]
 fn selecting_on_test_needs_test_data_and_is_warned_of() {
     let place = place();
-    fails(train(&place, &["--select-on=test"]), &["--select-on test needs test data", "--test-file"]);
+    misused(train(&place, &["--select-on=test"]), &["--select-on test needs test data", "--test-file"]);
     assert!(!place.path("out/best").exists());
     place.write("test.csv", crate::training::data(12, 300));
     let said = said(train(&place, &["--select-on=test", "--test-file=test.csv"]));
@@ -102,12 +103,8 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("--batch-size=0", "train_batch_size"),
         ("--num-train-epochs=0", "num_train_epochs"),
         ("--warmup-steps=-0.5", "warmup"),
-        ("--metric-for-best-model=pearson", "metric_for_best_model"),
-        ("--class-weights=1,2,3", "class_weights has 3 numbers, the model has 2 labels"),
         ("--class-weights=1,heavy", "--class-weights heavy: give a number for each label"),
         ("--early-stopping-patience=0", "early_stopping_patience"),
-        ("--max-length=1", "max_length"),
-        ("--freeze-layers=9", "freeze"),
         ("--hidden-dropout-prob=1.5", "dropout"),
         ("--threads=0", "thread"),
         ("--warmup-steps=1.5", "--warmup-steps 1.5: give a whole number"),
@@ -121,9 +118,27 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("--logging-steps=0", "--logging-steps 0"),
         ("--max-train-samples=0", "--max-train-samples 0"),
     ] {
-        let run = train(&place, &[flag]);
-        assert_eq!(run.code, Some(1), "{flag}: {}", run.stderr);
-        assert!(run.stderr.contains(name), "{flag}: {}", run.stderr);
-        assert!(!place.path("out/best").exists() && !place.path("out/run.json").exists(), "{flag}");
+        refused(&place, flag, 2, name);
     }
+}
+
+#[test]
+fn settings_that_do_not_fit_the_model_or_the_data_are_refused_by_name() {
+    let place = place();
+    for (flag, name) in [
+        ("--metric-for-best-model=pearson", "metric_for_best_model"),
+        ("--class-weights=1,2,3", "class_weights has 3 numbers, the model has 2 labels"),
+        ("--max-length=1", "max_length"),
+        ("--freeze-layers=9", "freeze"),
+    ] {
+        refused(&place, flag, 1, name);
+    }
+}
+
+/// Asserts that a run with `flag` ends with `code`, names `name` and leaves nothing.
+fn refused(place: &Place, flag: &str, code: i32, name: &str) {
+    let run = train(place, &[flag]);
+    assert_eq!(run.code, Some(code), "{flag}: {}", run.stderr);
+    assert!(run.stderr.contains(name), "{flag}: {}", run.stderr);
+    assert!(!place.path("out/best").exists() && !place.path("out/run.json").exists(), "{flag}");
 }

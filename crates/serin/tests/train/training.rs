@@ -127,7 +127,16 @@ pub(crate) fn said(run: Run) -> String {
 
 /// Asserts that a run failed with exit code 1 and an error with all `parts`, which may come after other talk.
 pub(crate) fn fails(run: Run, parts: &[&str]) {
-    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
+    ends_with(1, run, parts);
+}
+
+/// The same of settings that make no sense, whose exit code is 2.
+pub(crate) fn misused(run: Run, parts: &[&str]) {
+    ends_with(2, run, parts);
+}
+
+fn ends_with(code: i32, run: Run, parts: &[&str]) {
+    assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{}", run.stderr);
     let error = run.stderr.split_once("error: ").map(|(_, error)| error);
     contains(error.unwrap_or_else(|| panic!("no error in: {}", run.stderr)), parts);
 }

@@ -16,7 +16,7 @@ mod texts;
 
 use super::Ended;
 use crate::args::{BenchArgs, SectionArg};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ceilings::{Ceiling, Limits};
 use conditions::Conditions;
 use serde::Serialize;
@@ -66,9 +66,6 @@ pub fn run(args: &BenchArgs, quiet: bool) -> anyhow::Result<Ended> {
 }
 
 fn measure(args: &BenchArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report> {
-    if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        bail!("--seconds must lie above 0 and be a day at most, found {}", args.seconds);
-    }
     match args.device.options().open()? {
         Device::Cpu(cpu) => measure_on(cpu, args, say),
         Device::Cuda(cuda) => measure_on(cuda, args, say),

@@ -33,7 +33,7 @@ impl LabelledSource {
         let problem_type = data_problem_type(classifier.problem_type());
         if args.data.problem_type.is_some_and(|asked| asked != problem_type) {
             let name = classifier.problem_type().hugging_face_name();
-            return Err(SerinError::Usage(format!("--problem-type: the model's is {name}, and it decides")));
+            return Err(SerinError::Refused(format!("--problem-type: the model's is {name}, and it decides")));
         }
         let source = find(args, quiet)?;
         let options = args.data.read_options();

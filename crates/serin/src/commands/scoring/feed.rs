@@ -73,7 +73,7 @@ impl Feed {
             Ok(chunk) => Ok(chunk?.map_or(Fed::End, Fed::Chunk)),
             Err(RecvTimeoutError::Timeout) => Ok(Fed::Nothing),
             // Not the end: that is said.
-            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Usage(format!("tokenizing {STOPPED}"))),
+            Err(RecvTimeoutError::Disconnected) => Err(SerinError::Refused(format!("tokenizing {STOPPED}"))),
         }
     }
 }

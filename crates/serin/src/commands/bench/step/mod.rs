@@ -15,7 +15,7 @@ use super::lengths;
 use super::subject::Subject;
 use super::texts;
 use crate::args::BenchArgs;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use records::{Enough, Run};
 use serde::Serialize;
 use serin_ops::Traced;
@@ -60,12 +60,6 @@ pub fn measure<B: Limits>(
     args: &BenchArgs,
     budget: Duration,
 ) -> anyhow::Result<Steps> {
-    if !(1..=1 << 16).contains(&args.batch_size) || args.steps.is_some_and(|steps| !(1..=1 << 16).contains(&steps)) {
-        bail!("--batch-size and --steps must lie in 1 to {}", 1 << 16);
-    }
-    if args.micro_batch_tokens.is_some_and(|tokens| !(1..=1 << 20).contains(&tokens)) {
-        bail!("--micro-batch-tokens must lie in 1 to {}", 1 << 20);
-    }
     let frozen = subject.frozen_layers(args.freeze_layers);
     let settings = settings(args);
     if B::ENQUEUES {
