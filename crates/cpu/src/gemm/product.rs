@@ -18,6 +18,8 @@ const PASSING: usize = 96 << 10;
 /// How many left panels that pass by are a task at most: enough for the start of a task not to count, few enough for threads
 /// of unlike speed to end together.
 const LEFT_PANELS_A_TASK: usize = 16;
+/// Tasks a thread, where each packs left panels for itself or there are few of them: a slower core then takes fewer.
+const TASKS_A_THREAD: usize = 2;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// How many right panels a new group is fetched ahead.
@@ -76,9 +78,9 @@ impl Cut {
             (fits, column_panels)
         } else if few(row_panels, threads) {
             // Rows to pack are few, so that every task may pack them all.
-            (fits, column_panels.div_ceil(2 * threads))
+            (fits, column_panels.div_ceil(TASKS_A_THREAD * threads))
         } else {
-            (fits.min(row_panels.div_ceil(2 * threads)), column_panels)
+            (fits.min(row_panels.div_ceil(TASKS_A_THREAD * threads)), column_panels)
         };
         Cut { rows, columns, row_panels_a_task, column_panels_a_task }
     }
@@ -88,7 +90,7 @@ impl Cut {
     fn in_place(rows: usize, columns: usize, group: usize, threads: usize) -> Cut {
         let (row_panels, column_panels) = (rows.div_ceil(PANEL), columns.div_ceil(PANEL));
         let (row_panels_a_task, most) = if few(row_panels, threads) {
-            (row_panels, column_panels.div_ceil(2 * threads))
+            (row_panels, column_panels.div_ceil(TASKS_A_THREAD * threads))
         } else {
             // As many for each thread, and more than one task a thread where rows are enough.
             let share = row_panels.div_ceil(threads);
