@@ -14,7 +14,8 @@ import machine
 import random_model
 import step_texts
 from compare_options import REPOSITORY, parse_arguments
-from engines import SHAPES, Engine, Inputs, cold_engines, inference_engines, pretraining_engines, step_engines
+from engines import Engine, Inputs, cold_engines, inference_engines, pretraining_engines, step_engines
+from shapes import SHAPES
 
 SHARED = REPOSITORY.parent / "shared"
 SENTENCES = REPOSITORY / "crates/serin/assets/sentences/imdb_labelled.txt"

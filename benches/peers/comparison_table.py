@@ -6,12 +6,8 @@ import sys
 from pathlib import Path
 
 from engines import CACHED_STEP, COLD, FP32, PRETRAINING, PRETRAINING_BATCH, PRETRAINING_LENGTH, STEP
+from shapes import INFERENCE
 
-INFERENCE = {
-    "8x512": "inference, 8 texts of 512 tokens",
-    "32x128": "inference, 32 texts of 128 tokens",
-    "1x32": "latency of one text of 32 tokens",
-}
 TITLES = {
     **INFERENCE,
     **{work + FP32: f"{title}, fp32" for work, title in INFERENCE.items()},

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Callable
 
 PEERS = Path(__file__).parent
-SHAPES = ["8x512", "32x128", "1x32"]
 # What the name of a shape ends with where it is computed in fp32.
 FP32 = ", fp32"
 STEP = "step"

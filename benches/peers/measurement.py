@@ -7,8 +7,7 @@ import statistics
 import sys
 import time
 
-# (sequences, tokens each): two throughput shapes and one for latency.
-SHAPES = ["8x512", "32x128", "1x32"]
+from shapes import SHAPES
 
 
 def add_timing_flags(parser: argparse.ArgumentParser) -> None:
