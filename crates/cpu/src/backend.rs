@@ -1,5 +1,6 @@
 //! [`Cpu`]: every op of the vocabulary, handed to the folder that computes it.
 
+use crate::caches::Caches;
 use crate::gemm::PackedWeight;
 use crate::isa::Isa;
 use crate::threads::Threads;
@@ -31,6 +32,7 @@ impl Default for CpuOptions {
 pub struct Cpu {
     pub(crate) isa: Isa,
     pub(crate) threads: Threads,
+    pub(crate) caches: Caches,
 }
 
 impl Cpu {
@@ -38,7 +40,7 @@ impl Cpu {
     pub fn new(options: CpuOptions) -> Result<Cpu, DeviceError> {
         let threads = Threads::new(options.threads)
             .map_err(|error| DeviceError { device: "CPU".into(), reason: format!("cannot start threads: {error}") })?;
-        Ok(Cpu { isa: options.isa, threads })
+        Ok(Cpu { isa: options.isa, threads, caches: Caches::detect() })
     }
 
     /// The instruction sets in use.

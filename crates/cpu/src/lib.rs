@@ -3,6 +3,7 @@
 
 mod attention;
 mod backend;
+mod caches;
 pub mod ceiling;
 mod gemm;
 mod isa;
@@ -13,4 +14,5 @@ mod simd;
 mod threads;
 
 pub use backend::{Cpu, CpuOptions};
+pub use caches::Caches;
 pub use isa::{Isa, IsaError, IsaLevel};

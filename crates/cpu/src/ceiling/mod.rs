@@ -3,13 +3,11 @@
 //! Each function does a few milliseconds of work once and says how fast it went; call it several times, and take the
 //! median and the spread.
 
-mod caches;
 mod reading;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 mod vectors;
 
-pub use caches::Caches;
 pub use reading::Reading;
 
 use crate::Cpu;

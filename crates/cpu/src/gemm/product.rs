@@ -10,9 +10,11 @@ use crate::prefetch;
 use crate::simd::{self, Simd, Storage};
 use std::ops::Range;
 
-/// Bytes of panels that stay in the L2 cache: of the left ones that a task has packed, or of the right ones where left panels
-/// pass by as activations lie in memory.
+/// Bytes of panels that stay in the L2 cache, at most: of the left ones that a task has packed, or of the right ones where left
+/// panels pass by as activations lie in memory. With 2 MiB of L2 more of them is slower.
 const RESIDENT: usize = 768 << 10;
+/// The same in eighths of the L2 cache, where that is small.
+const RESIDENT_EIGHTHS: usize = 3;
 /// Bytes of right panels that packed left panels meet in turn.
 const PASSING: usize = 96 << 10;
 /// How many left panels that pass by are a task at most: enough for the start of a task not to count, few enough for threads
@@ -153,7 +155,8 @@ pub(super) fn multiply<K: BlockKernel, T: Storage>(
     let fit = |bytes: usize| (bytes / panel_bytes.max(1)).max(1);
     let threads = cpu.threads.count();
     let make = if in_place { Cut::in_place } else { Cut::packing };
-    let cut = make(left.rows, columns, fit(RESIDENT), threads);
+    let resident = RESIDENT.min(cpu.caches.second / 8 * RESIDENT_EIGHTHS);
+    let cut = make(left.rows, columns, fit(resident), threads);
     let group = if in_place { cut.column_panels_a_task } else { fit(PASSING) };
     cpu.threads.run(cut.tasks(), &|task| {
         let (first, end) = cut.row_panels(task);

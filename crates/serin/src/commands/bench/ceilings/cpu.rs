@@ -1,8 +1,8 @@
 //! The ceilings of the CPU: how fast its cores multiply, and read each level of memory.
 
 use super::{Ceilings, Level, Limits, Unit, measure, median};
-use serin_cpu::ceiling::{Caches, Reading, TileSource, multiply_adds, multiply_adds_beside_tiles, tile_products};
-use serin_cpu::{Cpu, IsaLevel};
+use serin_cpu::ceiling::{Reading, TileSource, multiply_adds, multiply_adds_beside_tiles, tile_products};
+use serin_cpu::{Caches, Cpu, IsaLevel};
 use serin_tensor::DType;
 use std::time::Duration;
 
