@@ -21,10 +21,12 @@ pub struct CpuOptions {
 }
 
 impl Default for CpuOptions {
-    /// All cores and all instruction sets.
+    /// A thread a core, as far as this process may use them all, and all instruction sets.
+    ///
+    /// Two threads of one core share its multipliers and its caches, whose sizes products are cut by.
     fn default() -> CpuOptions {
-        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-        CpuOptions { threads, isa: Isa::detect() }
+        let allowed = std::thread::available_parallelism().map_or(1, |count| count.get());
+        CpuOptions { threads: allowed.min(num_cpus::get_physical()), isa: Isa::detect() }
     }
 }
 

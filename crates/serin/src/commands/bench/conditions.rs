@@ -3,6 +3,7 @@
 use super::ceilings::Limits;
 use super::subject::Subject;
 use serde::Serialize;
+use serin_cpu::CpuOptions;
 use std::fs;
 
 /// The circumstances of a report.
@@ -12,7 +13,7 @@ pub struct Conditions {
     version: &'static str,
     /// The processor's name.
     cpu: String,
-    /// Cores of the machine.
+    /// Cores that this process may use.
     cores: usize,
     /// What was measured: the CPU with its best kernels and number of threads, or the card.
     device: String,
@@ -34,7 +35,7 @@ impl Conditions {
         Conditions {
             version: env!("CARGO_PKG_VERSION"),
             cpu: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: CpuOptions::default().threads,
             device: device.name(),
             kernels: device.kernels(),
             caches: device.caches(),
