@@ -12,6 +12,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+/// More than any machine has cores, and no more than a process can start: each takes four of the 65,530 pieces of memory that
+/// Linux allows one.
+const MOST_THREADS: usize = 4096;
+
 /// The storage type of the encoder's weights and activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -176,7 +180,7 @@ impl DeviceOptions {
     /// The CPU, with the instruction sets that [`SERIN_CPU_ISA`] allows.
     ///
     /// # Errors
-    /// An unknown instruction set, or no threads.
+    /// An unknown instruction set; no threads, or too many.
     pub fn open_cpu(&self) -> Result<Cpu, SerinError> {
         let isa = match std::env::var(SERIN_CPU_ISA) {
             Ok(name) if !name.trim().is_empty() => {
@@ -186,8 +190,8 @@ impl DeviceOptions {
         };
         let defaults = CpuOptions::default();
         let threads = self.threads.unwrap_or(defaults.threads);
-        if threads == 0 {
-            return Err(SerinError::Usage("--threads must be at least 1".into()));
+        if !(1..=MOST_THREADS).contains(&threads) {
+            return Err(SerinError::Usage(format!("--threads {threads}: give a number from 1 to {MOST_THREADS}")));
         }
         Ok(Cpu::new(CpuOptions { threads, isa })?)
     }
