@@ -1,9 +1,10 @@
 //! `dW += dyᵀ x` and `db += Σ_rows dy`.
 
+use super::cut::Place;
 use super::epilogue::{prefetch_row, row_of};
 use super::kernel::BlockKernel;
 use super::pack::pack_right;
-use super::product::{Epilogue, Place, multiply};
+use super::product::{Epilogue, multiply};
 use super::scratch::{self, Purpose};
 use super::tiles::{Layout, PANEL, View, chunks};
 use crate::Cpu;

@@ -1,6 +1,7 @@
 //! What is done to a block of C while it is in the L1 cache: bias, activation, gradients, rounding, storing.
 
-use super::product::{Epilogue, Place};
+use super::cut::Place;
+use super::product::Epilogue;
 use super::tiles::PANEL;
 use crate::matrix::{Matrix, Shared};
 use crate::prefetch;

@@ -5,6 +5,7 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
 mod backward_weight;
+mod cut;
 mod epilogue;
 mod f32_kernel;
 pub(crate) mod kernel;

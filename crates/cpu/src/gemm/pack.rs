@@ -59,19 +59,20 @@ pub(super) fn pack_right<L: Pack, T: Storage>(cpu: &Cpu, matrix: View<'_, T>, pa
     }
 }
 
-/// Packs some chunks of as many left panels as `panels` has room for, the first of them the matrix's `first_panel`.
+/// Packs chunks `range` of as many left panels as `panels` has room for, the first of them the matrix's `first_panel`. The panels
+/// hold chunks `part` of the depth.
 pub(super) fn pack_left<L: Pack, T: Storage>(
     isa: Isa,
     matrix: View<'_, T>,
     first_panel: usize,
+    part: &Range<usize>,
     range: Range<usize>,
     panels: &mut [L::Element],
 ) {
-    let panel_len = chunks::<L>(matrix.depth) * L::CHUNK;
-    for (index, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
+    for (index, panel) in panels.chunks_exact_mut(part.len() * L::CHUNK).enumerate() {
         let (first_row, first_chunk) = ((first_panel + index) * PANEL, range.start);
         let source = Source { matrix, first_row, first_chunk, side: Side::Left };
-        L::pack(isa, source, &mut panel[range.start * L::CHUNK..range.end * L::CHUNK]);
+        L::pack(isa, source, &mut panel[(range.start - part.start) * L::CHUNK..(range.end - part.start) * L::CHUNK]);
     }
 }
 

@@ -11,7 +11,7 @@ use serin_tensor::{AlignedBuffer, DType, Element};
 const DTYPES: [DType; 3] = [DType::F32, DType::BF16, DType::F16];
 const ROWS: [usize; 11] = [0, 1, 2, 15, 16, 17, 31, 33, 64, 100, 257];
 /// (out features, in features) around tiles, panels and vectors, and some of a real model's.
-const FEATURES: [(usize, usize); 21] = [
+const FEATURES: [(usize, usize); 23] = [
     (1, 1),
     (1, 48),
     (2, 1),
@@ -33,6 +33,8 @@ const FEATURES: [(usize, usize); 21] = [
     (96, 64),
     (768, 32),
     (100, 768),
+    (70, 2500),
+    (2500, 33),
 ];
 const ACTIVATIONS: [Activation; 6] = [
     Activation::Identity,
