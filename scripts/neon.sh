@@ -4,7 +4,7 @@
 #   scripts/neon.sh [TEST NAME OR OTHER ARGUMENT OF THE TEST BINARIES ...]
 #
 # Takes `rustup target add aarch64-unknown-linux-gnu` and, on Debian, `apt install qemu-user gcc-aarch64-linux-gnu`. QEMU computes floats
-# in software, so the whole takes an hour or so; `scripts/neon.sh simd::` takes minutes.
+# in software: `scripts/neon.sh simd::` takes half a minute once it is built, everything about half an hour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
