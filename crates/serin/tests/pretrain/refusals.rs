@@ -6,17 +6,17 @@ use crate::training::{fails, left, misused, said};
 
 /// Asserts that a run failed with `parts` and left nothing but, perhaps, the tokenized text.
 fn refused(place: &Place, run: Run, parts: &[&str]) {
-    fails(run, parts);
-    left_nothing(place);
+    left_nothing(place, run, |run| fails(run, parts));
 }
 
 /// The same of settings that make no sense.
 fn refused_settings(place: &Place, run: Run, parts: &[&str]) {
-    misused(run, parts);
-    left_nothing(place);
+    left_nothing(place, run, |run| misused(run, parts));
 }
 
-fn left_nothing(place: &Place) {
+fn left_nothing(place: &Place, run: Run, ended: impl FnOnce(Run)) {
+    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    ended(run);
     let entries = std::fs::read_dir(place.path("out")).into_iter().flatten();
     let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).filter(|name| name != "corpus").collect();
     assert!(left.is_empty(), "left behind: {left:?}");
