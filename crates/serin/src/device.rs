@@ -188,8 +188,7 @@ impl DeviceOptions {
             }
             _ => Isa::detect(),
         };
-        let defaults = CpuOptions::default();
-        let threads = self.threads.unwrap_or(defaults.threads);
+        let threads = self.threads.unwrap_or_else(|| CpuOptions::default().threads);
         if !(1..=MOST_THREADS).contains(&threads) {
             return Err(SerinError::Usage(format!("--threads {threads}: give a number from 1 to {MOST_THREADS}")));
         }

@@ -155,22 +155,22 @@ fn tokens_per_word(tokenizer: &Tokenizer, texts: &[String]) -> Result<f64, Serin
 
 /// Refuses, before anything is read, a folder that must not or cannot be written.
 fn refuse_output(folder: &Path, overwrite: bool) -> Result<(), SerinError> {
-    let usage = |text: String| Err(SerinError::Refused(format!("{}: {text}", folder.display())));
+    let refuse = |text: String| Err(SerinError::Refused(format!("{}: {text}", folder.display())));
     if folder.file_name().is_none() {
-        return usage("is no name for a new folder\nhint: name one with --output-dir".into());
+        return refuse("is no name for a new folder\nhint: name one with --output-dir".into());
     }
     let names: Vec<String> = match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return usage(format!("cannot look into the folder: {error}")),
+        Err(error) => return refuse(format!("cannot look into the folder: {error}")),
     };
     if !names.is_empty() && !overwrite {
-        return usage(
+        return refuse(
             "is not empty\nhint: --overwrite-output-dir replaces a tokenizer, another --output-dir keeps it".into(),
         );
     }
     if let Some(other) = names.iter().find(|name| !FILES.contains(&name.as_str())) {
-        return usage(format!(
+        return refuse(format!(
             "holds {other}, which is no part of a tokenizer, and would be lost\nhint: name another folder"
         ));
     }
@@ -181,6 +181,6 @@ fn refuse_output(folder: &Path, overwrite: bool) -> Result<(), SerinError> {
     let writable = fs::create_dir_all(parent).and_then(|()| tempfile::tempfile_in(parent));
     match writable {
         Ok(_) => Ok(()),
-        Err(error) => usage(format!("cannot be made: {error}\nhint: choose a folder where you may write")),
+        Err(error) => refuse(format!("cannot be made: {error}\nhint: choose a folder where you may write")),
     }
 }
